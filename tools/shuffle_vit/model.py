@@ -1,0 +1,177 @@
+"""The plain ViT (DeiT), with and without the channel-shuffle module of arXiv 2310.05642.
+
+State dicts carry timm's names, plus `blocks.{i}.alpha` and `blocks.{i}.beta` where rescaling is learned.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+DEFAULTS = {
+    "arch": "vit", "image_size": 224, "patch_size": 16, "in_channels": 3, "num_classes": 1000,
+    "mlp_ratio": 4.0, "qkv_bias": True, "layer_norm_eps": 1e-6, "tokens": "patch", "distilled": False,
+    "pool": "cls", "norm_after_pool": False, "shuffle": False, "rescale": "none",
+}  # fmt: skip
+REQUIRED = ("dim", "depth", "heads")
+
+
+def complete(config):
+    """Fills in what a checkpoint's `config` may leave out, and rejects what cannot be built."""
+    config = DEFAULTS | config
+    missing = [key for key in REQUIRED if key not in config]
+    if missing:
+        raise ValueError(f"config lacks {', '.join(missing)}")
+    if config["dim"] % config["heads"]:
+        raise ValueError(f"{config['heads']} heads do not divide dim {config['dim']}")
+    if config["image_size"] % config["patch_size"]:
+        raise ValueError(f"patch_size {config['patch_size']} does not divide image_size {config['image_size']}")
+    allowed = {"arch": ("vit",), "tokens": ("patch",), "pool": ("cls", "avg"), "rescale": ("learned", "half", "none")}
+    for key, values in allowed.items():
+        if config[key] not in values:
+            raise ValueError(f"{key} is {config[key]!r}, not one of {', '.join(values)}")
+    if config["distilled"] and config["pool"] != "cls":
+        raise ValueError("a distilled model reads its two class tokens: pool must be cls")
+    if config["norm_after_pool"] and config["pool"] != "avg":
+        raise ValueError("norm_after_pool needs pool avg")
+    return config
+
+
+def channel_shuffle(attended, idle):
+    """`y[2j] = attended[j]`, `y[2j+1] = idle[j]`: ShuffleNet's shuffle of the concatenation, with 2 groups."""
+    return torch.stack((attended, idle), dim=-1).flatten(-2)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention; the rows of `qkv` are ordered q, k, v, each split into heads."""
+
+    def __init__(self, dim, heads, qkv_bias):
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(dim, 3 * dim, bias=qkv_bias)
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, x):
+        batch, tokens, dim = x.shape
+        qkv = self.qkv(x).reshape(batch, tokens, 3, self.heads, dim // self.heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        # written out: with so few tokens, PyTorch's fused attention is several times slower on a CPU in bfloat16
+        scores = q @ (k * (dim // self.heads) ** -0.5).transpose(-2, -1)
+        context = scores.softmax(dim=-1) @ v
+        return self.proj(context.transpose(1, 2).reshape(batch, tokens, dim))
+
+
+class Mlp(nn.Module):
+    """fc2(gelu(fc1(x))) with the exact, erf GELU."""
+
+    def __init__(self, dim, hidden):
+        super().__init__()
+        self.fc1 = nn.Linear(dim, hidden)
+        self.fc2 = nn.Linear(hidden, dim)
+
+    def forward(self, x):
+        return self.fc2(F.gelu(self.fc1(x)))
+
+
+class Block(nn.Module):
+    """A pre-norm layer; with the module it works on the attended half and shuffles the idle half in."""
+
+    def __init__(self, config):
+        super().__init__()
+        dim, eps = config["dim"], config["layer_norm_eps"]
+        self.dim, self.shuffle = dim, config["shuffle"]
+        self.norm1 = nn.LayerNorm(dim, eps=eps)
+        self.attn = Attention(dim, config["heads"], config["qkv_bias"])
+        self.norm2 = nn.LayerNorm(dim, eps=eps)
+        self.mlp = Mlp(dim, int(dim * config["mlp_ratio"]))
+        self.constant = 0.5 if config["rescale"] == "half" else None
+        if config["rescale"] == "learned":
+            self.alpha = nn.Parameter(torch.ones(1))
+            self.beta = nn.Parameter(torch.ones(1))
+        else:
+            self.alpha = self.beta = None
+
+    def rescale(self, x, scalar):
+        if scalar is not None:
+            return scalar * x
+        return x if self.constant is None else self.constant * x
+
+    def layer(self, a):
+        a = self.rescale(a, self.alpha) + self.attn(self.norm1(a))
+        return self.rescale(a, self.beta) + self.mlp(self.norm2(a))
+
+    def forward(self, x):
+        if not self.shuffle:
+            return self.layer(x)
+        attended, idle = x.split(self.dim, dim=-1)
+        return channel_shuffle(self.layer(attended), idle)
+
+
+class PatchEmbed(nn.Module):
+    """Patches to row-major tokens, by a convolution whose stride is its kernel."""
+
+    def __init__(self, in_channels, width, patch):
+        super().__init__()
+        self.proj = nn.Conv2d(in_channels, width, kernel_size=patch, stride=patch)
+
+    def forward(self, images):
+        return self.proj(images).flatten(2).transpose(1, 2)
+
+
+class PlainViT(nn.Module):
+    """DeiT of any size, from the `config` of a checkpoint. Images come in normalised, `[B, in_channels, S, S]`."""
+
+    def __init__(self, config):
+        super().__init__()
+        self.config = config = complete(config)
+        width = config["dim"] * (2 if config["shuffle"] else 1)
+        patches = (config["image_size"] // config["patch_size"]) ** 2
+        self.class_tokens = 2 if config["distilled"] else 1
+        self.patch_embed = PatchEmbed(config["in_channels"], width, config["patch_size"])
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
+        if config["distilled"]:
+            self.dist_token = nn.Parameter(torch.zeros(1, 1, width))
+        self.pos_embed = nn.Parameter(torch.zeros(1, patches + self.class_tokens, width))
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config["depth"]))
+        # timm calls the norm that follows the pooling `fc_norm`, and then has no other
+        norm = nn.LayerNorm(width, eps=config["layer_norm_eps"])
+        self.norm, self.fc_norm = (None, norm) if config["norm_after_pool"] else (norm, None)
+        self.head = nn.Linear(width, config["num_classes"])
+        if config["distilled"]:
+            self.head_dist = nn.Linear(width, config["num_classes"])
+        self.initialise()
+
+    def initialise(self):
+        """DeiT's initialisation: normal with deviation 0.02 for tokens, positions and linear weights, zero biases."""
+        for name, parameter in self.named_parameters():
+            if name.endswith(("cls_token", "dist_token", "pos_embed")):
+                nn.init.trunc_normal_(parameter, std=0.02)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=0.02)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    def embed(self, images):
+        x = self.patch_embed(images)
+        tokens = [self.cls_token, self.dist_token] if self.config["distilled"] else [self.cls_token]
+        return torch.cat([token.expand(len(x), -1, -1) for token in tokens] + [x], dim=1) + self.pos_embed
+
+    def pool(self, x):
+        """The rows that the head reads: the mean of the patch tokens, or the class token(s)."""
+        if self.config["pool"] == "avg":
+            return x[:, self.class_tokens :].mean(dim=1)
+        return x[:, 0]
+
+    def forward(self, images, taps=None):
+        """Logits `[B, classes]`; a list given as `taps` receives the tokens after each block, in logical order."""
+        x = self.embed(images)
+        for block in self.blocks:
+            x = block(x)
+            if taps is not None:
+                taps.append(x)
+        if self.config["norm_after_pool"]:
+            return self.head(self.fc_norm(self.pool(x)))
+        x = self.norm(x)
+        if self.config["distilled"]:
+            return (self.head(x[:, 0]) + self.head_dist(x[:, 1])) / 2
+        return self.head(self.pool(x))
