@@ -1,0 +1,220 @@
+//! Matrix products: packed weights times token panels with fused epilogues, and arbitrary strided views.
+
+mod strided;
+pub(crate) mod tile;
+
+pub use strided::matmul;
+
+use crate::columns::{ColumnBlock, for_each_block};
+use crate::error::{check_at_least, check_len, check_shape};
+use crate::gelu::gelu_vector;
+use crate::simd::{Kernel, Simd};
+use crate::{Error, Level, View, ViewMut};
+use tile::{At, Left, Right, Tile, Tiles, accumulate, cover_rows};
+
+/// Rows that a packed panel interleaves: the tallest register tile. Shorter tiles read a part of each group, so one packed
+/// form serves every level.
+const PACKED_ROWS: usize = 8;
+
+/// A left factor (M x K, usually weights) in the order in which register tiles read it.
+///
+/// Rows are taken 8 at a time, the last group filled up with zeros; within a group the 8 values of each column lie side by
+/// side: value `(r, k)` is at `(r / 8 * K + k) * 8 + r % 8`. The form is the same at every level.
+///
+/// ```
+/// use kernels::{Epilogue, Level, PackedMatrix, View, ViewMut, packed_matmul};
+/// let weight = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]; // 2 x 3
+/// let mut buffer = vec![0.0; PackedMatrix::packed_len(2, 3)];
+/// let packed = PackedMatrix::pack(&View::new(&weight, 2, 3)?, &mut buffer)?;
+///
+/// let tokens = [1.0, 0.0, 0.0, 1.0, 0.0, 0.0]; // 3 channels x 2 tokens
+/// let mut out = [0.0; 4];
+/// let bias = [10.0, 20.0];
+/// let mut out_view = ViewMut::new(&mut out, 2, 2)?;
+/// packed_matmul(Level::detect(), &packed, &View::new(&tokens, 3, 2)?, Epilogue::Bias(&bias), &mut out_view)?;
+/// assert_eq!(out, [11.0, 12.0, 24.0, 25.0]);
+/// # Ok::<(), kernels::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct PackedMatrix<'a> {
+    rows: usize,
+    columns: usize,
+    data: &'a [f32],
+}
+
+impl<'a> PackedMatrix<'a> {
+    /// Values of the packed form of a `rows` x `columns` matrix.
+    pub const fn packed_len(rows: usize, columns: usize) -> usize {
+        rows.div_ceil(PACKED_ROWS) * PACKED_ROWS * columns
+    }
+
+    /// Packs a matrix into the front of `buffer`.
+    ///
+    /// # Errors
+    /// [`Error::Length`] if `buffer` is shorter than [`PackedMatrix::packed_len`].
+    pub fn pack(matrix: &View, buffer: &'a mut [f32]) -> Result<Self, Error> {
+        let [rows, columns] = matrix.shape();
+        let len = Self::packed_len(rows, columns);
+        check_at_least("PackedMatrix::pack", "buffer", len, buffer.len())?;
+        let data = &mut buffer[..len];
+        for (group, values) in data.chunks_exact_mut((PACKED_ROWS * columns).max(1)).enumerate() {
+            for (k, column) in values.chunks_exact_mut(PACKED_ROWS).enumerate() {
+                for (r, value) in column.iter_mut().enumerate() {
+                    let row = group * PACKED_ROWS + r;
+                    *value = if row < rows { matrix.at(row, k) } else { 0.0 };
+                }
+            }
+        }
+        Ok(PackedMatrix { rows, columns, data })
+    }
+
+    /// A matrix that is packed already, from a file or from flash.
+    ///
+    /// # Errors
+    /// [`Error::Length`] unless `data` holds exactly [`PackedMatrix::packed_len`] values.
+    pub fn from_packed(rows: usize, columns: usize, data: &'a [f32]) -> Result<Self, Error> {
+        check_len("PackedMatrix::from_packed", "data", Self::packed_len(rows, columns), data.len())?;
+        Ok(PackedMatrix { rows, columns, data })
+    }
+
+    /// Rows and columns.
+    pub fn shape(&self) -> [usize; 2] {
+        [self.rows, self.columns]
+    }
+
+    /// The rows from `row` on, as a tile reads them; `row` is a multiple of the tile's height.
+    #[inline(always)]
+    fn left(&self, row: usize) -> Left<'a> {
+        let group = row / PACKED_ROWS * PACKED_ROWS * self.columns;
+        Left { data: &self.data[group + row % PACKED_ROWS..], row: 1, step: PACKED_ROWS }
+    }
+}
+
+/// What becomes of a product's value while it is still in a register. `r` is the row of the product.
+#[derive(Clone, Copy, Debug)]
+pub enum Epilogue<'a> {
+    /// `out = product`
+    Store,
+    /// `out = product + bias[r]`
+    Bias(&'a [f32]),
+    /// `out = gelu(product + bias[r])`
+    BiasGelu(&'a [f32]),
+    /// `out = scale * out + product + bias[r]`: the residual connection with channel rescaling, in place.
+    Residual {
+        /// One value a row.
+        bias: &'a [f32],
+        /// The factor on what `out` held.
+        scale: f32,
+    },
+}
+
+impl<'a> Epilogue<'a> {
+    fn bias(&self) -> Option<&'a [f32]> {
+        match *self {
+            Epilogue::Store => None,
+            Epilogue::Bias(bias) | Epilogue::BiasGelu(bias) | Epilogue::Residual { bias, .. } => Some(bias),
+        }
+    }
+}
+
+/// `out = epilogue(a * b)`: packed weights (M x K) times tokens (K x N).
+///
+/// `b` is channel-major with contiguous, evenly spaced rows, such as a token panel; `out`'s rows are contiguous and in any
+/// order, so that a residual can be scattered through a shuffled view. Each element is one chain of multiply-adds from 0 in
+/// order of k, then the epilogue: the same bits at every fused level, for every M and N around it.
+///
+/// # Errors
+/// [`Error::Shape`] or [`Error::Length`] if sizes do not fit, [`Error::RowsNotEven`], [`Error::RowsNotContiguous`].
+pub fn packed_matmul(
+    level: Level,
+    a: &PackedMatrix,
+    b: &View,
+    epilogue: Epilogue,
+    out: &mut ViewMut,
+) -> Result<(), Error> {
+    const OPERATION: &str = "packed_matmul";
+    check_shape(OPERATION, "b", [a.columns, b.columns()], b.shape())?;
+    check_shape(OPERATION, "out", [a.rows, b.columns()], out.shape())?;
+    if let Some(bias) = epilogue.bias() {
+        check_len(OPERATION, "bias", a.rows, bias.len())?;
+    }
+    if !b.has_contiguous_rows() {
+        return Err(Error::RowsNotContiguous { operation: OPERATION, what: "b" });
+    }
+    if !out.has_contiguous_rows() {
+        return Err(Error::RowsNotContiguous { operation: OPERATION, what: "out" });
+    }
+    let Some((b, step)) = b.even_rows() else {
+        return Err(Error::RowsNotEven { operation: OPERATION, what: "b" });
+    };
+    level.run(PackedProduct { a, b, step, epilogue, out });
+    Ok(())
+}
+
+struct PackedProduct<'a, 'b> {
+    a: &'a PackedMatrix<'a>,
+    b: &'a [f32],
+    step: usize,
+    epilogue: Epilogue<'a>,
+    out: &'a mut ViewMut<'b>,
+}
+
+impl Kernel for PackedProduct<'_, '_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(mut self, s: S) {
+        for_each_block(s, self.out.columns(), &mut self);
+    }
+}
+
+impl<S: Simd> ColumnBlock<S> for PackedProduct<'_, '_> {
+    #[inline(always)]
+    fn block<const V: usize>(&mut self, s: S, column: usize, columns: usize) {
+        cover_rows::<S, Self, V>(s, self.a.rows, column, columns, self);
+    }
+}
+
+impl<S: Simd> Tiles<S> for PackedProduct<'_, '_> {
+    const PADDED_ROWS: bool = true;
+
+    #[inline(always)]
+    fn tile<const R: usize, const V: usize>(&mut self, s: S, at: At) {
+        let mut acc: Tile<S, R, V> = [[s.splat(0.0); V]; R];
+        // An empty sum reads nothing of b, which may then have no data to index.
+        if self.a.columns > 0 {
+            let b = Right { data: &self.b[at.column..], step: self.step, columns: at.columns };
+            accumulate(s, self.a.columns, self.a.left(at.row), b, &mut acc);
+        }
+        // Over the constant R, so that the accumulators stay in registers.
+        for (r, acc) in acc.into_iter().enumerate() {
+            if r < at.rows {
+                self.finish_row(s, at.row + r, at.column..at.column + at.columns, acc);
+            }
+        }
+    }
+}
+
+impl PackedProduct<'_, '_> {
+    #[inline(always)]
+    fn finish_row<S: Simd, const V: usize>(
+        &mut self,
+        s: S,
+        row: usize,
+        columns: core::ops::Range<usize>,
+        acc: [S::F32; V],
+    ) {
+        let out = self.out.row_mut(row).expect("rows are contiguous: checked by packed_matmul");
+        let out = &mut out[columns];
+        for (acc, out) in acc.into_iter().zip(out.chunks_mut(S::LANES)) {
+            let y = match self.epilogue {
+                Epilogue::Store => acc,
+                Epilogue::Bias(bias) => s.add(acc, s.splat(bias[row])),
+                Epilogue::BiasGelu(bias) => gelu_vector(s, s.add(acc, s.splat(bias[row]))),
+                Epilogue::Residual { bias, scale } => {
+                    s.mul_add(s.splat(scale), s.load_up_to(out), s.add(acc, s.splat(bias[row])))
+                }
+            };
+            s.store_up_to(y, out);
+        }
+    }
+}

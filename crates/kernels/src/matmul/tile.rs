@@ -1,0 +1,139 @@
+//! The register tile: R rows by V vectors of a product, accumulated in registers along K.
+//!
+//! Every product of the crate - packed weights, strided matrices, attention's scores and contexts - is a walk over such
+//! tiles. An element is one chain of multiply-adds in order of k, wherever the tiles' borders fall.
+
+use crate::simd::Simd;
+
+/// The left factor at a tile: `a(r, k) = data[r * row + k * step]`.
+#[derive(Clone, Copy)]
+pub(crate) struct Left<'a> {
+    pub data: &'a [f32],
+    pub row: usize,
+    pub step: usize,
+}
+
+/// The right factor at a tile: `b(k, c) = data[k * step + c]` for `c < columns`.
+#[derive(Clone, Copy)]
+pub(crate) struct Right<'a> {
+    pub data: &'a [f32],
+    pub step: usize,
+    pub columns: usize,
+}
+
+/// The accumulators of a tile.
+pub(crate) type Tile<S, const R: usize, const V: usize> = [[<S as Simd>::F32; V]; R];
+
+/// `acc[r][c] += sum over k < depth of a(r, k) * b(k, c)`
+///
+/// The right factor has V whole vectors of columns, or fewer than one where V is 1.
+#[inline(always)]
+pub(crate) fn accumulate<S: Simd, const R: usize, const V: usize>(
+    s: S,
+    depth: usize,
+    a: Left,
+    b: Right,
+    acc: &mut Tile<S, R, V>,
+) {
+    if depth == 0 {
+        return;
+    }
+    assert!((R - 1) * a.row + (depth - 1) * a.step < a.data.len());
+    if V == 1 && b.columns < S::LANES {
+        for k in 0..depth {
+            let bk = [s.load_up_to(&b.data[k * b.step..][..b.columns]); V];
+            // SAFETY: the assertion above, with k below `depth`.
+            unsafe { rank_one(s, a.data.as_ptr().add(k * a.step), a.row, bk, acc) };
+        }
+        return;
+    }
+    assert!((depth - 1) * b.step + V * S::LANES <= b.data.len());
+    let (mut ap, mut bp) = (a.data.as_ptr(), b.data.as_ptr());
+    for _ in 0..depth {
+        let mut bk = [s.splat(0.0); V];
+        for (v, bk) in bk.iter_mut().enumerate() {
+            // SAFETY: `bp` is k * b.step values into `b.data` and k is below `depth`: the second assertion.
+            *bk = unsafe { s.load_ptr(bp.add(v * S::LANES)) };
+        }
+        // SAFETY: `ap` is k * a.step values into `a.data` and k is below `depth`: the first assertion.
+        unsafe { rank_one(s, ap, a.row, bk, acc) };
+        ap = ap.wrapping_add(a.step);
+        bp = bp.wrapping_add(b.step);
+    }
+}
+
+/// `acc[r] += a[r * row] * b`
+///
+/// # Safety
+/// `(R - 1) * row` values beyond `a` are readable.
+#[inline(always)]
+unsafe fn rank_one<S: Simd, const R: usize, const V: usize>(
+    s: S,
+    a: *const f32,
+    row: usize,
+    b: [S::F32; V],
+    acc: &mut Tile<S, R, V>,
+) {
+    for (r, acc) in acc.iter_mut().enumerate() {
+        // SAFETY: r is below R: the caller's promise.
+        unsafe { s.multiply_row(a.add(r * row), b, acc) };
+    }
+}
+
+/// Where a tile lies in its product, and how much of it counts.
+#[derive(Clone, Copy)]
+pub(crate) struct At {
+    pub row: usize,
+    /// Rows that exist: less than R only where the left factor is padded.
+    pub rows: usize,
+    pub column: usize,
+    /// Columns that exist: V whole vectors, or less than one.
+    pub columns: usize,
+}
+
+/// A product that is computed tile by tile.
+pub(crate) trait Tiles<S: Simd> {
+    /// Whether the left factor can be read to a multiple of 8 rows.
+    const PADDED_ROWS: bool;
+
+    /// Computes and stores one tile.
+    fn tile<const R: usize, const V: usize>(&mut self, s: S, at: At);
+}
+
+/// The tiles of one column block, as tall as the instruction set has registers for.
+///
+/// Column blocks are the outer loop, so that a block of the right factor stays in the near caches while the left factor
+/// streams past it.
+#[inline(always)]
+pub(crate) fn cover_rows<S: Simd, T: Tiles<S>, const V: usize>(
+    s: S,
+    rows: usize,
+    column: usize,
+    columns: usize,
+    tiles: &mut T,
+) {
+    // A constant: the other arm is not compiled in.
+    let done = match S::TILE_ROWS[V] {
+        8 => row_blocks::<S, T, 8, V>(s, 0..rows, column, columns, tiles),
+        _ => 0,
+    };
+    let done = row_blocks::<S, T, 4, V>(s, done..rows, column, columns, tiles);
+    row_blocks::<S, T, 1, V>(s, done..rows, column, columns, tiles);
+}
+
+/// The tiles of R rows that fit in `rows`, or cover it where the left factor is padded; gives the first row not covered.
+#[inline(always)]
+fn row_blocks<S: Simd, T: Tiles<S>, const R: usize, const V: usize>(
+    s: S,
+    rows: core::ops::Range<usize>,
+    column: usize,
+    columns: usize,
+    tiles: &mut T,
+) -> usize {
+    let mut row = rows.start;
+    while row + R <= rows.end || (T::PADDED_ROWS && row < rows.end) {
+        tiles.tile::<R, V>(s, At { row, rows: R.min(rows.end - row), column, columns });
+        row += R;
+    }
+    row.min(rows.end)
+}

@@ -1,0 +1,182 @@
+//! Token panels: a channel-major matrix cut along its tokens into blocks that each lie in one piece.
+//!
+//! A panel is as wide as a register tile (3 vectors; the last may have 1, 2 or 4) and holds all its channels, row-major.
+//! It is what a product reads as B without packing, what fits the near caches, and what one thread owns: panels are
+//! consecutive slices, so safe code can hand them to threads. A channel is a row of every panel; a shuffled channel order
+//! is a different order of rows.
+
+use core::ops::Range;
+
+use crate::error::{check_at_least, check_len};
+use crate::{Error, View};
+
+/// How the columns of a matrix are cut into panels.
+///
+/// ```
+/// use kernels::{Level, PanelLayout};
+/// let layout = Level::PORTABLE.panels(21);
+/// assert_eq!(layout.padded(), 24); // whole vectors of 4
+/// let widths: Vec<usize> = (0..layout.count()).map(|p| layout.width(p)).collect();
+/// assert_eq!(widths, [8, 8, 8]);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PanelLayout {
+    columns: usize,
+    lanes: usize,
+    /// Vectors of all panels but the last few.
+    full: usize,
+    /// Panels of `full` vectors.
+    full_count: usize,
+    /// Vectors of each panel after those.
+    last: usize,
+    /// Panels of `last` vectors.
+    last_count: usize,
+}
+
+impl PanelLayout {
+    /// `columns` in vectors of `lanes`, `full` vectors a panel; what is left over goes where a tile of its width is
+    /// densest: a single vector joins the panel before it if a tile that wide exists, or shares with it if not.
+    pub(crate) fn new(columns: usize, lanes: usize, full: usize, tile_rows: &[usize; 5]) -> Self {
+        let vectors = columns.div_ceil(lanes);
+        let (count, rest) = (vectors / full, vectors % full);
+        let (full_count, last, last_count) = match rest {
+            0 => (count, 0, 0),
+            1 if count > 0 && full < 4 && tile_rows[full + 1] > 0 => (count - 1, full + 1, 1),
+            1 if count > 0 && full == 3 => (count - 1, 2, 2),
+            _ => (count, rest, 1),
+        };
+        PanelLayout { columns, lanes, full, full_count, last, last_count }
+    }
+
+    /// One panel as wide as `columns`: an ordinary row-major matrix.
+    pub fn single(columns: usize) -> Self {
+        PanelLayout {
+            columns,
+            lanes: columns.max(1),
+            full: 1,
+            full_count: usize::from(columns > 0),
+            last: 0,
+            last_count: 0,
+        }
+    }
+
+    /// Columns that hold data.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// Columns of all panels, those that fill up the last vector included.
+    pub fn padded(&self) -> usize {
+        (self.full * self.full_count + self.last * self.last_count) * self.lanes
+    }
+
+    /// Panels.
+    pub fn count(&self) -> usize {
+        self.full_count + self.last_count
+    }
+
+    /// The columns of a panel, padding included.
+    ///
+    /// # Panics
+    /// If there is no such panel.
+    pub fn range(&self, panel: usize) -> Range<usize> {
+        assert!(panel < self.count(), "panel beyond the last");
+        let full_before = panel.min(self.full_count);
+        let start = (full_before * self.full + (panel - full_before) * self.last) * self.lanes;
+        start..start + if panel < self.full_count { self.full } else { self.last } * self.lanes
+    }
+
+    /// The width of a panel.
+    ///
+    /// # Panics
+    /// If there is no such panel.
+    pub fn width(&self, panel: usize) -> usize {
+        self.range(panel).len()
+    }
+
+    /// The width of the widest panel.
+    pub fn max_width(&self) -> usize {
+        (0..self.count()).map(|panel| self.width(panel)).max().unwrap_or(0)
+    }
+
+    /// The columns of a panel that hold data.
+    ///
+    /// # Panics
+    /// If there is no such panel.
+    pub fn valid(&self, panel: usize) -> usize {
+        let range = self.range(panel);
+        range.len().min(self.columns.saturating_sub(range.start))
+    }
+}
+
+/// A matrix in panels, to read: what attention takes keys and values from.
+///
+/// ```
+/// use kernels::{Level, Panels};
+/// let layout = Level::PORTABLE.panels(10); // widths 8 and 4
+/// let data = vec![0.0; 6 * layout.padded()];
+/// let panels = Panels::new(&data, 6, layout)?.row_range(2..4)?;
+/// assert_eq!(panels.panel(1).shape(), [2, 4]);
+/// # Ok::<(), kernels::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Panels<'a> {
+    data: &'a [f32],
+    /// Rows that every panel has in memory.
+    stored_rows: usize,
+    rows: (usize, usize),
+    layout: PanelLayout,
+}
+
+impl<'a> Panels<'a> {
+    /// `rows` rows in panels of the given layout: panel p starts at value `rows * layout.range(p).start`.
+    ///
+    /// # Errors
+    /// [`Error::Length`] unless `data` holds exactly `rows * layout.padded()` values.
+    pub fn new(data: &'a [f32], rows: usize, layout: PanelLayout) -> Result<Self, Error> {
+        check_len("Panels::new", "data", rows * layout.padded(), data.len())?;
+        Ok(Panels { data, stored_rows: rows, rows: (0, rows), layout })
+    }
+
+    /// An ordinary row-major matrix as one panel.
+    ///
+    /// # Errors
+    /// [`Error::Length`] if `data` is too short.
+    pub fn single(data: &'a [f32], rows: usize, columns: usize) -> Result<Self, Error> {
+        check_at_least("Panels::single", "data", rows * columns, data.len())?;
+        Panels::new(&data[..rows * columns], rows, PanelLayout::single(columns))
+    }
+
+    /// Some of the rows of every panel.
+    ///
+    /// # Errors
+    /// [`Error::Range`] if the range reaches past the last row.
+    pub fn row_range(mut self, range: Range<usize>) -> Result<Self, Error> {
+        let (first, len) = self.rows;
+        if range.start > range.end || range.end > len {
+            return Err(Error::Range { what: "Panels::row_range", start: range.start, end: range.end, len });
+        }
+        self.rows = (first + range.start, range.len());
+        Ok(self)
+    }
+
+    /// Rows of every panel.
+    pub fn rows(&self) -> usize {
+        self.rows.1
+    }
+
+    /// How the columns are cut.
+    pub fn layout(&self) -> &PanelLayout {
+        &self.layout
+    }
+
+    /// One panel, padding included.
+    ///
+    /// # Panics
+    /// If there is no such panel.
+    pub fn panel(&self, panel: usize) -> View<'a> {
+        let range = self.layout.range(panel);
+        let start = self.stored_rows * range.start + self.rows.0 * range.len();
+        View::new(&self.data[start..], self.rows.1, range.len()).expect("a panel lies within the data checked by new")
+    }
+}

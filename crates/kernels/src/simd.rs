@@ -1,0 +1,141 @@
+//! The vector instructions that kernels are written in, once for all instruction sets.
+//!
+//! A [`Simd`] value is a zero-sized token: it exists only where the CPU has the instructions, so whoever holds one may
+//! use them. Kernels are generic over it, implement [`Kernel`] and are inlined into a `#[target_feature]` entry point
+//! by [`crate::Level::run`].
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod avx2;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod avx512;
+pub(crate) mod portable;
+
+/// A piece of work that is compiled once for every instruction set.
+pub(crate) trait Kernel {
+    type Output;
+
+    /// Must be `#[inline(always)]`, with all it calls: code that is not inlined falls back to the baseline, a call for each
+    /// instruction. For the same reason vectors pass through no closure, which cannot be forced inline.
+    fn run<S: Simd>(self, s: S) -> Self::Output;
+}
+
+/// f32 vectors of one instruction set.
+///
+/// Every operation rounds once, as IEEE 754 has it. `mul_add` is fused at every level but the portable one; all else is
+/// the same function at all levels, so a chain of these gives the same bits on every CPU with fused multiply-add.
+pub(crate) trait Simd: Copy {
+    /// A vector of `LANES` f32.
+    type F32: Copy;
+
+    /// f32 in a vector.
+    const LANES: usize;
+
+    /// Vectors across a token panel, the column block of a register tile.
+    const PANEL_VECTORS: usize;
+
+    /// Rows of the register tile that is `i` vectors wide, for i from 1 to 4; zero where the tile would not fit the
+    /// registers. Powers of two, at most 8.
+    const TILE_ROWS: [usize; 5];
+
+    /// Runs `kernel` compiled with this instruction set.
+    fn vectorize<K: Kernel>(self, kernel: K) -> K::Output;
+
+    fn splat(self, x: f32) -> Self::F32;
+
+    /// # Safety
+    /// `LANES` f32 are readable at `p`, which need not be aligned.
+    unsafe fn load_ptr(self, p: *const f32) -> Self::F32;
+
+    /// # Safety
+    /// `LANES` f32 are writable at `p`, which need not be aligned.
+    unsafe fn store_ptr(self, x: Self::F32, p: *mut f32);
+
+    fn add(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    fn sub(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    fn mul(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    fn div(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    fn sqrt(self, x: Self::F32) -> Self::F32;
+
+    /// `a * b + c`
+    fn mul_add(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32;
+
+    /// `if a > b { a } else { b }`: b where either is NaN.
+    fn max(self, a: Self::F32, b: Self::F32) -> Self::F32;
+
+    /// `if a < b { a } else { b }`: b where either is NaN.
+    fn min(self, a: Self::F32, b: Self::F32) -> Self::F32;
+
+    /// `if a < b { x } else { y }`
+    fn select_lt(self, a: Self::F32, b: Self::F32, x: Self::F32, y: Self::F32) -> Self::F32;
+
+    /// `2^n` for integral `n` from -126 to 127; anything else gives some number.
+    fn pow2(self, n: Self::F32) -> Self::F32;
+
+    /// `acc[v] += x * b[v]`: one row of a register tile at one k.
+    ///
+    /// # Safety
+    /// `x` is readable.
+    #[inline(always)]
+    unsafe fn multiply_row<const V: usize>(self, x: *const f32, b: [Self::F32; V], acc: &mut [Self::F32; V]) {
+        // SAFETY: the caller's promise.
+        let x = self.splat(unsafe { *x });
+        for v in 0..V {
+            acc[v] = self.mul_add(x, b[v], acc[v]);
+        }
+    }
+
+    /// The first `LANES` of `x`.
+    ///
+    /// # Panics
+    /// If there are fewer.
+    #[inline(always)]
+    fn load(self, x: &[f32]) -> Self::F32 {
+        assert!(x.len() >= Self::LANES);
+        // SAFETY: the assertion above.
+        unsafe { self.load_ptr(x.as_ptr()) }
+    }
+
+    /// Writes the first `LANES` of `out`.
+    ///
+    /// # Panics
+    /// If there are fewer.
+    #[inline(always)]
+    fn store(self, x: Self::F32, out: &mut [f32]) {
+        assert!(out.len() >= Self::LANES);
+        // SAFETY: the assertion above.
+        unsafe { self.store_ptr(x, out.as_mut_ptr()) }
+    }
+
+    /// At most `LANES` of `x`, with zeros for those that lack.
+    #[inline(always)]
+    fn load_up_to(self, x: &[f32]) -> Self::F32 {
+        if x.len() >= Self::LANES {
+            return self.load(x);
+        }
+        let mut lanes = [0.0; MAX_LANES];
+        lanes[..x.len()].copy_from_slice(x);
+        self.load(&lanes)
+    }
+
+    /// Writes at most `LANES` of `out`.
+    #[inline(always)]
+    fn store_up_to(self, x: Self::F32, out: &mut [f32]) {
+        if out.len() >= Self::LANES {
+            return self.store(x, out);
+        }
+        let mut lanes = [0.0; MAX_LANES];
+        self.store(x, &mut lanes);
+        out.copy_from_slice(&lanes[..out.len()]);
+    }
+
+    /// The nearest integer, ties to even, for |x| below 2^22.
+    #[inline(always)]
+    fn round(self, x: Self::F32) -> Self::F32 {
+        // At 1.5 * 2^23 an f32 has no fraction bits left, so adding rounds.
+        let magic = self.splat(12_582_912.0);
+        self.sub(self.add(x, magic), magic)
+    }
+}
+
+/// The widest vector of all levels.
+pub(crate) const MAX_LANES: usize = 16;

@@ -1,0 +1,106 @@
+//! AVX-512: 16 lanes, 32 registers.
+
+use core::arch::x86_64::*;
+
+use super::{Kernel, Simd};
+
+/// Proof that the CPU has AVX-512 F, VL, BW and DQ, and AVX2 and FMA with them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Avx512(());
+
+impl Avx512 {
+    /// The token, where the CPU has the instructions.
+    pub(crate) fn detect() -> Option<Self> {
+        let present = super::avx2::x86_feature!("avx512f")
+            && super::avx2::x86_feature!("avx512vl")
+            && super::avx2::x86_feature!("avx512bw")
+            && super::avx2::x86_feature!("avx512dq")
+            && super::avx2::x86_feature!("avx2")
+            && super::avx2::x86_feature!("fma");
+        present.then_some(Avx512(()))
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
+fn run<K: Kernel>(s: Avx512, kernel: K) -> K::Output {
+    kernel.run(s)
+}
+
+/// Calls an intrinsic of a feature that the token `Avx512` stands for.
+macro_rules! avx512 {
+    ($($call:tt)*) => {
+        // SAFETY: an `Avx512` exists only where `detect` found every feature of this level.
+        unsafe { $($call)* }
+    };
+}
+
+impl Simd for Avx512 {
+    type F32 = __m512;
+    const LANES: usize = 16;
+    /// 8 rows x 3 vectors = 24 accumulators, 3 vectors of B and a broadcast: 28 of 32 registers, and 11 loads for 24
+    /// multiply-adds. Compare with 4 x 4 and 8 x 2: `cargo bench -p benches --bench kernels -- tile`.
+    const PANEL_VECTORS: usize = 3;
+    const TILE_ROWS: [usize; 5] = [0, 8, 8, 8, 4];
+
+    #[inline(always)]
+    fn vectorize<K: Kernel>(self, kernel: K) -> K::Output {
+        avx512!(run(self, kernel))
+    }
+    #[inline(always)]
+    fn splat(self, x: f32) -> __m512 {
+        avx512!(_mm512_set1_ps(x))
+    }
+    #[inline(always)]
+    unsafe fn load_ptr(self, p: *const f32) -> __m512 {
+        // SAFETY: the caller's promise about `p`, the token's about the CPU.
+        unsafe { _mm512_loadu_ps(p) }
+    }
+    #[inline(always)]
+    unsafe fn store_ptr(self, x: __m512, p: *mut f32) {
+        // SAFETY: the caller's promise about `p`, the token's about the CPU.
+        unsafe { _mm512_storeu_ps(p, x) }
+    }
+    #[inline(always)]
+    fn add(self, a: __m512, b: __m512) -> __m512 {
+        avx512!(_mm512_add_ps(a, b))
+    }
+    #[inline(always)]
+    fn sub(self, a: __m512, b: __m512) -> __m512 {
+        avx512!(_mm512_sub_ps(a, b))
+    }
+    #[inline(always)]
+    fn mul(self, a: __m512, b: __m512) -> __m512 {
+        avx512!(_mm512_mul_ps(a, b))
+    }
+    #[inline(always)]
+    fn div(self, a: __m512, b: __m512) -> __m512 {
+        avx512!(_mm512_div_ps(a, b))
+    }
+    #[inline(always)]
+    fn sqrt(self, x: __m512) -> __m512 {
+        avx512!(_mm512_sqrt_ps(x))
+    }
+    #[inline(always)]
+    fn mul_add(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+        avx512!(_mm512_fmadd_ps(a, b, c))
+    }
+    #[inline(always)]
+    fn max(self, a: __m512, b: __m512) -> __m512 {
+        avx512!(_mm512_max_ps(a, b))
+    }
+    #[inline(always)]
+    fn min(self, a: __m512, b: __m512) -> __m512 {
+        avx512!(_mm512_min_ps(a, b))
+    }
+    #[inline(always)]
+    fn select_lt(self, a: __m512, b: __m512, x: __m512, y: __m512) -> __m512 {
+        avx512!(_mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b), y, x))
+    }
+    #[inline(always)]
+    fn pow2(self, n: __m512) -> __m512 {
+        avx512!({
+            let exponent = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
+            _mm512_castsi512_ps(_mm512_slli_epi32::<23>(exponent))
+        })
+    }
+}

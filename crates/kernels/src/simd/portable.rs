@@ -1,0 +1,78 @@
+//! Any CPU: 4 lanes through the `wide` crate, which uses the baseline's vectors where there are any.
+//!
+//! Multiply-adds round twice here, since a fused one without the instruction would be a slow library call.
+
+use wide::f32x4;
+
+use super::{Kernel, Simd};
+
+/// The level that every CPU has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Portable;
+
+impl Simd for Portable {
+    type F32 = f32x4;
+    const LANES: usize = 4;
+    /// 4 rows x 2 vectors = 8 accumulators, 2 vectors of B, a broadcast and the products on the way: SSE2's 16 registers.
+    const PANEL_VECTORS: usize = 2;
+    const TILE_ROWS: [usize; 5] = [0, 4, 4, 0, 0];
+
+    #[inline(always)]
+    fn vectorize<K: Kernel>(self, kernel: K) -> K::Output {
+        kernel.run(self)
+    }
+    #[inline(always)]
+    fn splat(self, x: f32) -> f32x4 {
+        f32x4::splat(x)
+    }
+    #[inline(always)]
+    unsafe fn load_ptr(self, p: *const f32) -> f32x4 {
+        // SAFETY: the caller's promise about `p`; an array of f32 is aligned as they are.
+        f32x4::new(unsafe { *p.cast::<[f32; 4]>() })
+    }
+    #[inline(always)]
+    unsafe fn store_ptr(self, x: f32x4, p: *mut f32) {
+        // SAFETY: the caller's promise about `p`; an array of f32 is aligned as they are.
+        unsafe { *p.cast::<[f32; 4]>() = x.to_array() }
+    }
+    #[inline(always)]
+    fn add(self, a: f32x4, b: f32x4) -> f32x4 {
+        a + b
+    }
+    #[inline(always)]
+    fn sub(self, a: f32x4, b: f32x4) -> f32x4 {
+        a - b
+    }
+    #[inline(always)]
+    fn mul(self, a: f32x4, b: f32x4) -> f32x4 {
+        a * b
+    }
+    #[inline(always)]
+    fn div(self, a: f32x4, b: f32x4) -> f32x4 {
+        a / b
+    }
+    #[inline(always)]
+    fn sqrt(self, x: f32x4) -> f32x4 {
+        x.sqrt()
+    }
+    #[inline(always)]
+    fn mul_add(self, a: f32x4, b: f32x4, c: f32x4) -> f32x4 {
+        a * b + c
+    }
+    #[inline(always)]
+    fn max(self, a: f32x4, b: f32x4) -> f32x4 {
+        b.simd_lt(a).select(a, b)
+    }
+    #[inline(always)]
+    fn min(self, a: f32x4, b: f32x4) -> f32x4 {
+        a.simd_lt(b).select(a, b)
+    }
+    #[inline(always)]
+    fn select_lt(self, a: f32x4, b: f32x4, x: f32x4, y: f32x4) -> f32x4 {
+        a.simd_lt(b).select(x, y)
+    }
+    #[inline(always)]
+    fn pow2(self, n: f32x4) -> f32x4 {
+        f32x4::new(n.to_array().map(|n| f32::from_bits((n as i32).wrapping_add(127).cast_unsigned() << 23)))
+    }
+}

@@ -1,0 +1,95 @@
+//! Softmax down the columns of a matrix, a lane per column.
+
+use core::ops::Range;
+
+use crate::columns::{ColumnBlock, for_each_block, load, store};
+use crate::math::exp;
+use crate::simd::{Kernel, Simd};
+use crate::{Error, Level, ViewMut};
+
+/// Softmax down each column, in place: `y[k] = exp(x[k] - max_j x[j]) / sum_j exp(x[j] - max_j x[j])`.
+///
+/// With scores as keys x queries this is attention's softmax over the keys. A column with a NaN, with +infinity or with
+/// nothing but -infinity becomes NaN, as in PyTorch.
+///
+/// ```
+/// use kernels::{Level, ViewMut, softmax};
+/// let mut x = [0.0, 1.0, 0.0, 1.0]; // 2 rows x 2 columns
+/// softmax(Level::detect(), &mut ViewMut::new(&mut x, 2, 2)?)?;
+/// assert_eq!(x[..2], [0.5, 0.5]);
+/// # Ok::<(), kernels::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::RowsNotContiguous`].
+pub fn softmax(level: Level, x: &mut ViewMut) -> Result<(), Error> {
+    if !x.has_contiguous_rows() {
+        return Err(Error::RowsNotContiguous { operation: "softmax", what: "x" });
+    }
+    level.run(Softmax(x));
+    Ok(())
+}
+
+struct Softmax<'a, 'b>(&'a mut ViewMut<'b>);
+
+impl Kernel for Softmax<'_, '_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(mut self, s: S) {
+        for_each_block(s, self.0.columns(), &mut self);
+    }
+}
+
+impl<S: Simd> ColumnBlock<S> for Softmax<'_, '_> {
+    #[inline(always)]
+    fn block<const V: usize>(&mut self, s: S, column: usize, columns: usize) {
+        let block = column..column + columns;
+        let sums = exponentials::<S, V>(s, self.0, block.clone(), 1.0);
+        for r in 0..self.0.rows() {
+            let row = &mut row_mut(self.0, r)[block.clone()];
+            let mut y = load::<S, V>(s, row);
+            for v in 0..V {
+                y[v] = s.div(y[v], sums[v]);
+            }
+            store(s, y, row);
+        }
+    }
+}
+
+/// Replaces each `x` by `exp(scale * (x - max of its column))` in a block of columns, and gives the columns' sums.
+#[inline(always)]
+pub(crate) fn exponentials<S: Simd, const V: usize>(
+    s: S,
+    x: &mut ViewMut,
+    block: Range<usize>,
+    scale: f32,
+) -> [S::F32; V] {
+    let mut max = [s.splat(f32::NEG_INFINITY); V];
+    for r in 0..x.rows() {
+        let row = load::<S, V>(s, &row_mut(x, r)[block.clone()]);
+        for v in 0..V {
+            max[v] = s.max(row[v], max[v]);
+        }
+    }
+    let scales = s.splat(scale);
+    let mut shift = max;
+    for v in 0..V {
+        shift[v] = s.mul(max[v], s.splat(-scale));
+    }
+    let mut sums = [s.splat(0.0); V];
+    for r in 0..x.rows() {
+        let row = &mut row_mut(x, r)[block.clone()];
+        let mut e = load::<S, V>(s, row);
+        for v in 0..V {
+            e[v] = exp(s, s.mul_add(e[v], scales, shift[v]));
+            sums[v] = s.add(sums[v], e[v]);
+        }
+        store(s, e, row);
+    }
+    sums
+}
+
+#[inline(always)]
+fn row_mut<'a>(x: &'a mut ViewMut, r: usize) -> &'a mut [f32] {
+    x.row_mut(r).expect("rows are contiguous: checked by the entry point")
+}
