@@ -573,7 +573,7 @@ mod tests {
             (VitConfig { mlp_ratio: 0.01, ..good }, "dim * mlp_ratio"),
             (VitConfig { layer_norm_eps: 0.0, ..good }, "layer_norm_eps"),
             (VitConfig { norm_after_pool: true, ..good }, "norm_after_pool"),
-            (VitConfig { image_size: MAX_SIZE, patch_size: 1, in_channels: MAX_SIZE, ..good }, "activations"),
+            (VitConfig { image_size: MAX_SIZE, patch_size: 1, in_channels: MAX_SIZE, ..good }, "overflows"),
         ];
         for (config, expected) in bad {
             let message = Config::Vit(config).validate().unwrap_err().to_string();

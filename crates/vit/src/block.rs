@@ -1,0 +1,162 @@
+//! One transformer block on the attended channels (paper section II-B): attention and MLP, each behind a norm, each joining
+//! the residual stream with its rescaling factor. The idle channels are never touched.
+
+use kernels::{Error, Level, Panels, View, ViewMut, attention, attention_scratch_len};
+
+use crate::Tensors;
+use crate::config::{Rescale, TensorName, VitConfig};
+use crate::linear::{Linear, Norm};
+use crate::packing::{Cut, PackError, Packer, aligned, fetch};
+
+/// The sizes of a block.
+#[derive(Clone, Copy)]
+pub(crate) struct Shape {
+    pub dim: usize,
+    pub heads: usize,
+    pub hidden: usize,
+    pub eps: f32,
+}
+
+impl Shape {
+    pub(crate) fn of(config: &VitConfig) -> Self {
+        Shape { dim: config.dim, heads: config.heads, hidden: config.hidden(), eps: config.layer_norm_eps as f32 }
+    }
+
+    /// Values of a block's packed weights.
+    pub(crate) fn packed_len(&self) -> usize {
+        let Shape { dim, hidden, .. } = *self;
+        aligned(2)
+            + 2 * Norm::packed_len(dim)
+            + Linear::packed_len(3 * dim, dim)
+            + Linear::packed_len(dim, dim)
+            + Linear::packed_len(hidden, dim)
+            + Linear::packed_len(dim, hidden)
+    }
+}
+
+/// One thread's scratch, reused from step to step.
+pub(crate) struct Workspace<'s> {
+    /// dim x width: a normed panel, or a panel of attention's output.
+    pub narrow: &'s mut [f32],
+    /// A panel of the MLP's hidden layer or of patches, or attention's scores.
+    pub wide: &'s mut [f32],
+}
+
+impl<'s> Workspace<'s> {
+    /// Values for panels up to `width` wide, `tokens` keys and `rows` rows of the widest panel.
+    pub(crate) fn len(dim: usize, rows: usize, width: usize, tokens: usize) -> usize {
+        aligned(dim * width) + aligned((rows * width).max(attention_scratch_len(tokens)))
+    }
+
+    /// Cuts a slice of [`Workspace::len`] values.
+    pub(crate) fn cut(scratch: &'s mut [f32], dim: usize, width: usize) -> Self {
+        let (narrow, wide) = scratch.split_at_mut(aligned(dim * width));
+        Workspace { narrow, wide }
+    }
+}
+
+/// The weights of one block.
+pub(crate) struct Block<'w> {
+    shape: Shape,
+    alpha: f32,
+    beta: f32,
+    norm1: Norm<'w>,
+    qkv: Linear<'w>,
+    proj: Linear<'w>,
+    norm2: Norm<'w>,
+    fc1: Linear<'w>,
+    fc2: Linear<'w>,
+}
+
+impl<'w> Block<'w> {
+    /// Packs block `i` of a checkpoint.
+    pub(crate) fn pack<T: Tensors>(
+        packer: &mut Packer<T>,
+        i: usize,
+        shape: Shape,
+        rescale: Rescale,
+        qkv_bias: bool,
+    ) -> Result<(), PackError<T::Error>> {
+        let Shape { dim, hidden, .. } = shape;
+        let name = |suffix| TensorName::Block(i, suffix);
+        let (tensors, factors) = packer.custom(2);
+        for (factor, suffix) in factors.iter_mut().zip(["alpha", "beta"]) {
+            *factor = match rescale {
+                Rescale::None => 1.0,
+                Rescale::Half => 0.5,
+                Rescale::Learned => fetch(tensors, name(suffix), &[1])?[0],
+            };
+        }
+        let linear = |packer: &mut Packer<T>, weight, bias: Option<&'static str>, shape: [usize; 2]| {
+            Linear::pack(packer, name(weight), bias.map(name), &shape)
+        };
+        Norm::pack(packer, name("norm1.weight"), name("norm1.bias"), dim)?;
+        linear(packer, "attn.qkv.weight", qkv_bias.then_some("attn.qkv.bias"), [3 * dim, dim])?;
+        linear(packer, "attn.proj.weight", Some("attn.proj.bias"), [dim, dim])?;
+        Norm::pack(packer, name("norm2.weight"), name("norm2.bias"), dim)?;
+        linear(packer, "mlp.fc1.weight", Some("mlp.fc1.bias"), [hidden, dim])?;
+        linear(packer, "mlp.fc2.weight", Some("mlp.fc2.bias"), [dim, hidden])
+    }
+
+    /// Reads a block from its packed weights.
+    pub(crate) fn cut(cut: &mut Cut<'w>, shape: Shape) -> Self {
+        let Shape { dim, hidden, .. } = shape;
+        let factors = cut.take(2);
+        Block {
+            shape,
+            alpha: factors[0],
+            beta: factors[1],
+            norm1: Norm::cut(cut, dim),
+            qkv: Linear::cut(cut, 3 * dim, dim),
+            proj: Linear::cut(cut, dim, dim),
+            norm2: Norm::cut(cut, dim),
+            fc1: Linear::cut(cut, hidden, dim),
+            fc2: Linear::cut(cut, dim, hidden),
+        }
+    }
+
+    /// Queries, keys and values of one panel: `qkv = W_qkv LN1(x)`, `x` being the attended channels.
+    pub(crate) fn project(
+        &self,
+        level: Level,
+        x: &View,
+        qkv: &mut ViewMut,
+        workspace: &mut Workspace,
+    ) -> Result<(), Error> {
+        let mut normed = ViewMut::new(workspace.narrow, self.shape.dim, x.columns())?;
+        self.norm1.run(level, x, self.shape.eps, &mut normed)?;
+        self.qkv.run(level, &normed.as_view(), qkv)
+    }
+
+    /// `x = alpha x + W_proj attention(q, k, v)`, then `x = beta x + MLP(LN2(x))`, for the tokens of one panel.
+    ///
+    /// `x` is their attended channels, `q` their queries, `qkv` all tokens' projections.
+    pub(crate) fn attend(
+        &self,
+        level: Level,
+        q: &View,
+        qkv: &Panels,
+        x: &mut ViewMut,
+        workspace: &mut Workspace,
+    ) -> Result<(), Error> {
+        let Shape { dim, heads, hidden, eps } = self.shape;
+        let head_dim = dim / heads;
+        let scale = 1.0 / libm::sqrtf(head_dim as f32);
+        let width = x.columns();
+        for head in 0..heads {
+            let rows = |part: usize| part * dim + head * head_dim..part * dim + (head + 1) * head_dim;
+            let (k, v) = (qkv.row_range(rows(1))?, qkv.row_range(rows(2))?);
+            let context = ViewMut::new(workspace.narrow, dim, width)?;
+            let mut context = context.row_range(rows(0))?;
+            attention(level, &q.row_range(rows(0))?, &k, &v, scale, &mut context, workspace.wide)?;
+        }
+        let context = View::new(workspace.narrow, dim, width)?;
+        self.proj.run_residual(level, &context, self.alpha, x)?;
+
+        let mut normed = ViewMut::new(workspace.narrow, dim, width)?;
+        self.norm2.run(level, &x.as_view(), eps, &mut normed)?;
+        let mut activations = ViewMut::new(workspace.wide, hidden, width)?;
+        self.fc1.run_gelu(level, &normed.as_view(), &mut activations)?;
+        self.fc2.run_residual(level, &activations.as_view(), self.beta, x)
+    }
+}

@@ -1,0 +1,177 @@
+//! From the last block's tokens to logits: final norm, pooling, classifier.
+
+use kernels::{ChannelOrder, Error, Level, PanelLayout, View, ViewMut};
+
+use crate::Tensors;
+use crate::config::{Pool, TensorName, VitConfig};
+use crate::linear::{Linear, Norm};
+use crate::packing::{Cut, PackError, Packer, aligned};
+
+/// The final norm and the classifier, or both classifiers of a distilled model.
+pub(crate) struct Head<'w> {
+    norm: Norm<'w>,
+    head: Linear<'w>,
+    head_dist: Option<Linear<'w>>,
+}
+
+impl<'w> Head<'w> {
+    pub(crate) fn packed_len(config: &VitConfig) -> usize {
+        let linear = Linear::packed_len(config.num_classes, config.channels());
+        Norm::packed_len(config.channels()) + config.class_tokens() * linear
+    }
+
+    pub(crate) fn pack<T: Tensors>(packer: &mut Packer<T>, config: &VitConfig) -> Result<(), PackError<T::Error>> {
+        use TensorName::Top;
+        let (gamma, beta) = if config.norm_after_pool {
+            (Top("fc_norm.weight"), Top("fc_norm.bias"))
+        } else {
+            (Top("norm.weight"), Top("norm.bias"))
+        };
+        Norm::pack(packer, gamma, beta, config.channels())?;
+        let shape = [config.num_classes, config.channels()];
+        Linear::pack(packer, Top("head.weight"), Some(Top("head.bias")), &shape)?;
+        if config.distilled {
+            Linear::pack(packer, Top("head_dist.weight"), Some(Top("head_dist.bias")), &shape)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn cut(cut: &mut Cut<'w>, config: &VitConfig) -> Self {
+        let (classes, channels) = (config.num_classes, config.channels());
+        Head {
+            norm: Norm::cut(cut, channels),
+            head: Linear::cut(cut, classes, channels),
+            head_dist: config.distilled.then(|| Linear::cut(cut, classes, channels)),
+        }
+    }
+
+    /// Scratch values.
+    pub(crate) fn scratch_len(config: &VitConfig, width: usize) -> usize {
+        let sums = if config.pool == Pool::Avg { config.channels() * PARTIAL_SUMS } else { 0 };
+        aligned(config.channels() * width) + aligned(sums) + aligned(config.num_classes)
+    }
+
+    /// The logits of one image from its stream `x`, in panels, whose channels stand in the given order.
+    pub(crate) fn run(
+        &self,
+        level: Level,
+        config: &VitConfig,
+        x: &Stream,
+        logits: &mut [f32],
+        scratch: &mut [f32],
+    ) -> Result<(), Error> {
+        let channels = config.channels();
+        let (features, rest) = scratch.split_at_mut(aligned(channels * x.layout.max_width()));
+        let eps = config.layer_norm_eps as f32;
+        let tokens = match config.pool {
+            Pool::Cls => {
+                let count = config.class_tokens();
+                let tokens = x.panel(0)?.column_range(0..count)?;
+                self.norm.run(level, &tokens, eps, &mut ViewMut::new(features, channels, count)?)?;
+                View::new(features, channels, count)?
+            }
+            Pool::Avg => {
+                let mean = self.mean(level, config, x, features, rest)?;
+                View::new(mean, channels, 1)?
+            }
+        };
+        classify(level, &self.head, &tokens.column_range(0..1)?, logits)?;
+        if let Some(head_dist) = &self.head_dist {
+            let distilled = &mut rest[..config.num_classes];
+            classify(level, head_dist, &tokens.column_range(1..2)?, distilled)?;
+            logits.iter_mut().zip(distilled).for_each(|(x, y)| *x = (*x + *y) / 2.0);
+        }
+        Ok(())
+    }
+
+    /// The mean of the patch tokens, normed before or after, in `features`.
+    fn mean<'s>(
+        &self,
+        level: Level,
+        config: &VitConfig,
+        x: &Stream,
+        features: &'s mut [f32],
+        sums: &mut [f32],
+    ) -> Result<&'s [f32], Error> {
+        let channels = config.channels();
+        let eps = config.layer_norm_eps as f32;
+        let (sums, _) = sums.as_chunks_mut::<PARTIAL_SUMS>();
+        let sums = &mut sums[..channels];
+        sums.fill([0.0; PARTIAL_SUMS]);
+        for panel in 0..x.layout.count() {
+            let tokens = x.panel(panel)?;
+            if config.norm_after_pool {
+                add_patch_tokens(config, &x.layout, panel, &tokens, sums);
+            } else {
+                let mut normed = ViewMut::new(features, channels, tokens.columns())?;
+                self.norm.run(level, &tokens, eps, &mut normed)?;
+                add_patch_tokens(config, &x.layout, panel, &normed.as_view(), sums);
+            }
+        }
+        // The means behind the place of the norm's result, one a channel.
+        let (result, means) = features.split_at_mut(channels);
+        for (mean, sums) in result.iter_mut().zip(sums) {
+            *mean = sum_in_pairs(sums) / config.patches() as f32;
+        }
+        if config.norm_after_pool {
+            means[..channels].copy_from_slice(result);
+            let means = View::new(means, channels, 1)?;
+            self.norm.run(level, &means, eps, &mut ViewMut::new(result, channels, 1)?)?;
+        }
+        Ok(result)
+    }
+}
+
+/// Sums over tokens are kept in this many parts, by token modulo it, so that they do not depend on the width of vectors.
+const PARTIAL_SUMS: usize = 16;
+
+/// Adds a panel's patch tokens to the partial sums of every channel.
+fn add_patch_tokens(
+    config: &VitConfig,
+    layout: &PanelLayout,
+    panel: usize,
+    tokens: &View,
+    sums: &mut [[f32; PARTIAL_SUMS]],
+) {
+    let start = layout.range(panel).start;
+    let first = config.class_tokens().saturating_sub(start);
+    for (channel, sums) in sums.iter_mut().enumerate() {
+        let row = tokens.row(channel).expect("panels and normed panels have contiguous rows");
+        for (t, x) in row[..layout.valid(panel)].iter().enumerate().skip(first) {
+            sums[(start + t - config.class_tokens()) % PARTIAL_SUMS] += x;
+        }
+    }
+}
+
+/// A sum in a fixed order: halves are added until one value is left.
+fn sum_in_pairs(sums: &[f32; PARTIAL_SUMS]) -> f32 {
+    let mut sums = *sums;
+    let mut len = PARTIAL_SUMS;
+    while len > 1 {
+        len /= 2;
+        (0..len).for_each(|i| sums[i] += sums[i + len]);
+    }
+    sums[0]
+}
+
+/// `logits = head * token`
+fn classify(level: Level, head: &Linear, token: &View, logits: &mut [f32]) -> Result<(), Error> {
+    let classes = logits.len();
+    head.run(level, token, &mut ViewMut::new(logits, classes, 1)?)
+}
+
+/// The residual stream of one image: all channels of all tokens in panels, and the order in which channels are to be read.
+pub(crate) struct Stream<'a> {
+    pub data: &'a [f32],
+    pub layout: PanelLayout,
+    pub order: ChannelOrder,
+}
+
+impl<'a> Stream<'a> {
+    /// One panel, its channels in logical order.
+    pub(crate) fn panel(&self, panel: usize) -> Result<View<'a>, Error> {
+        let channels = self.order.channels();
+        let range = self.layout.range(panel);
+        View::new(&self.data[channels * range.start..], channels, range.len())?.reorder_rows(self.order)
+    }
+}

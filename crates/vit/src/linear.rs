@@ -1,0 +1,83 @@
+//! The two layers with weights: linear and layer norm, read from a packed buffer.
+
+use kernels::{Epilogue, Error, Level, PackedMatrix, View, ViewMut, layer_norm, packed_matmul};
+
+use crate::packing::{Cut, PackError, Packer, aligned};
+use crate::{TensorName, Tensors};
+
+/// A weight matrix (outputs x inputs) and a bias, which is zero where the checkpoint has none.
+#[derive(Clone, Copy)]
+pub(crate) struct Linear<'w> {
+    weight: PackedMatrix<'w>,
+    bias: &'w [f32],
+}
+
+impl<'w> Linear<'w> {
+    pub(crate) const fn packed_len(outputs: usize, inputs: usize) -> usize {
+        aligned(outputs) + aligned(PackedMatrix::packed_len(outputs, inputs))
+    }
+
+    pub(crate) fn pack<T: Tensors>(
+        packer: &mut Packer<T>,
+        weight: TensorName,
+        bias: Option<TensorName>,
+        shape: &[usize],
+    ) -> Result<(), PackError<T::Error>> {
+        packer.vector(bias, shape[0])?;
+        packer.matrix(weight, shape)
+    }
+
+    pub(crate) fn cut(cut: &mut Cut<'w>, outputs: usize, inputs: usize) -> Self {
+        let bias = cut.take(outputs);
+        let weight = cut.take(PackedMatrix::packed_len(outputs, inputs));
+        let weight = PackedMatrix::from_packed(outputs, inputs, weight).expect("the piece has the packed length");
+        Linear { weight, bias }
+    }
+
+    /// `out = weight * x + bias`
+    pub(crate) fn run(&self, level: Level, x: &View, out: &mut ViewMut) -> Result<(), Error> {
+        packed_matmul(level, &self.weight, x, Epilogue::Bias(self.bias), out)
+    }
+
+    /// `out = gelu(weight * x + bias)`
+    pub(crate) fn run_gelu(&self, level: Level, x: &View, out: &mut ViewMut) -> Result<(), Error> {
+        packed_matmul(level, &self.weight, x, Epilogue::BiasGelu(self.bias), out)
+    }
+
+    /// `out = scale * out + weight * x + bias`
+    pub(crate) fn run_residual(&self, level: Level, x: &View, scale: f32, out: &mut ViewMut) -> Result<(), Error> {
+        packed_matmul(level, &self.weight, x, Epilogue::Residual { bias: self.bias, scale }, out)
+    }
+}
+
+/// Gain and offset of a layer norm.
+#[derive(Clone, Copy)]
+pub(crate) struct Norm<'w> {
+    gamma: &'w [f32],
+    beta: &'w [f32],
+}
+
+impl<'w> Norm<'w> {
+    pub(crate) const fn packed_len(channels: usize) -> usize {
+        2 * aligned(channels)
+    }
+
+    pub(crate) fn pack<T: Tensors>(
+        packer: &mut Packer<T>,
+        gamma: TensorName,
+        beta: TensorName,
+        channels: usize,
+    ) -> Result<(), PackError<T::Error>> {
+        packer.vector(Some(gamma), channels)?;
+        packer.vector(Some(beta), channels)
+    }
+
+    pub(crate) fn cut(cut: &mut Cut<'w>, channels: usize) -> Self {
+        Norm { gamma: cut.take(channels), beta: cut.take(channels) }
+    }
+
+    /// Normalises each token of `x` into `out`.
+    pub(crate) fn run(&self, level: Level, x: &View, eps: f32, out: &mut ViewMut) -> Result<(), Error> {
+        layer_norm(level, x, self.gamma, self.beta, eps, out)
+    }
+}

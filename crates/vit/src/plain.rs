@@ -1,0 +1,228 @@
+//! The plain vision transformer: embedding, blocks, head; the channel shuffle between blocks is a number.
+
+use core::ops::Range;
+
+use kernels::{ChannelOrder, Level, PanelLayout, Panels, View, ViewMut};
+
+use crate::block::{Block, Shape, Workspace};
+use crate::config::{Pool, VitConfig};
+use crate::embed::Embedding;
+use crate::head::{Head, Stream};
+use crate::packing::{Cut, PackError, Packer, aligned};
+use crate::split::for_each_panel;
+use crate::{RunError, Tap, Tensors};
+
+/// A plain model over its packed weights.
+#[derive(Clone, Copy)]
+pub(crate) struct Plain<'w> {
+    config: VitConfig,
+    packed: &'w [f32],
+}
+
+pub(crate) fn packed_len(config: &VitConfig) -> usize {
+    Embedding::packed_len(config) + config.depth * Shape::of(config).packed_len() + Head::packed_len(config)
+}
+
+pub(crate) fn pack<T: Tensors>(config: &VitConfig, packer: &mut Packer<T>) -> Result<(), PackError<T::Error>> {
+    Embedding::pack(packer, config)?;
+    for i in 0..config.depth {
+        Block::pack(packer, i, Shape::of(config), config.rescale, config.qkv_bias)?;
+    }
+    Head::pack(packer, config)
+}
+
+/// How one image's scratch is cut.
+struct Plan {
+    layout: PanelLayout,
+    /// The residual stream: channels x padded tokens.
+    stream: usize,
+    /// Queries, keys and values: 3 dim x padded tokens.
+    qkv: usize,
+    /// One thread's workspace.
+    workspace: usize,
+}
+
+impl Plan {
+    fn new(config: &VitConfig, level: Level) -> Self {
+        let layout = level.panels(config.tokens());
+        let rows = config.hidden().max(config.patch_values());
+        Plan {
+            layout,
+            stream: aligned(config.channels() * layout.padded()),
+            qkv: aligned(3 * config.dim * layout.padded()),
+            workspace: Workspace::len(config.dim, rows, layout.max_width(), config.tokens())
+                .max(Head::scratch_len(config, layout.max_width())),
+        }
+    }
+
+    fn scratch_len(&self, threads: usize) -> usize {
+        self.stream + self.qkv + threads * self.workspace
+    }
+}
+
+impl<'w> Plain<'w> {
+    /// `packed` holds exactly [`packed_len`] values.
+    pub(crate) fn new(config: VitConfig, packed: &'w [f32]) -> Self {
+        Plain { config, packed }
+    }
+
+    pub(crate) fn scratch_len(&self, level: Level, threads: usize) -> usize {
+        Plan::new(&self.config, level).scratch_len(threads)
+    }
+
+    /// Embedding, block `i` and head lie in this order in the packed weights.
+    fn piece(&self, block: usize) -> Cut<'w> {
+        Cut(&self.packed[Embedding::packed_len(&self.config) + block * Shape::of(&self.config).packed_len()..])
+    }
+
+    /// The logits of one image, on `threads` threads.
+    pub(crate) fn run(
+        &self,
+        level: Level,
+        threads: usize,
+        image: &[f32],
+        logits: &mut [f32],
+        scratch: &mut [f32],
+        mut tap: Option<&mut dyn FnMut(Tap)>,
+    ) -> Result<(), RunError> {
+        let config = &self.config;
+        let plan = Plan::new(config, level);
+        let (stream, rest) = scratch.split_at_mut(plan.stream);
+        let (qkv, workspaces) = rest.split_at_mut(plan.qkv);
+        let stream = &mut stream[..config.channels() * plan.layout.padded()];
+        let qkv = &mut qkv[..3 * config.dim * plan.layout.padded()];
+        let workspaces = &mut workspaces[..threads * plan.workspace];
+        let run = Run { config, level, threads, layout: plan.layout };
+
+        run.embed(&Embedding::cut(&mut Cut(self.packed), config), image, stream, workspaces)?;
+        let mut order = ChannelOrder::identity(config.channels());
+        for i in 0..config.depth {
+            let block = Block::cut(&mut self.piece(i), Shape::of(config));
+            run.project(&block, order, stream, qkv, workspaces)?;
+            // A classifier on the class tokens needs nothing else of the last block but keys and values.
+            let class_only = i + 1 == config.depth && config.pool == Pool::Cls && tap.is_none();
+            run.attend(&block, order, class_only, qkv, stream, workspaces)?;
+            if config.shuffle {
+                order = order.then(ChannelOrder::shuffle(config.channels(), 2)?)?;
+            }
+            if let Some(tap) = &mut tap {
+                tap(Tap {
+                    index: i,
+                    tokens: config.tokens(),
+                    stream: Stream { data: stream, layout: plan.layout, order },
+                });
+            }
+        }
+        let head = Head::cut(&mut self.piece(config.depth), config);
+        let stream = Stream { data: stream, layout: plan.layout, order };
+        Ok(head.run(level, config, &stream, logits, workspaces)?)
+    }
+}
+
+/// What the steps of one run have in common.
+struct Run<'r> {
+    config: &'r VitConfig,
+    level: Level,
+    threads: usize,
+    layout: PanelLayout,
+}
+
+impl Run<'_> {
+    /// Fills the stream with the embedded tokens.
+    fn embed(
+        &self,
+        embedding: &Embedding,
+        image: &[f32],
+        stream: &mut [f32],
+        workspaces: &mut [f32],
+    ) -> Result<(), RunError> {
+        let channels = self.config.channels();
+        self.for_each_panel(channels, stream, workspaces, &|panel, x, workspace| {
+            let mut x = ViewMut::new(x, channels, self.layout.width(panel))?;
+            let tokens = self.layout.range(panel);
+            Ok(embedding.run(self.level, self.config, image, tokens, &mut x, workspace.wide)?)
+        })
+    }
+
+    /// Fills `qkv` with the projections of the attended channels.
+    fn project(
+        &self,
+        block: &Block,
+        order: ChannelOrder,
+        stream: &[f32],
+        qkv: &mut [f32],
+        workspaces: &mut [f32],
+    ) -> Result<(), RunError> {
+        let stream = Stream { data: stream, layout: self.layout, order };
+        self.for_each_panel(3 * self.config.dim, qkv, workspaces, &|panel, qkv, workspace| {
+            let x = stream.panel(panel)?.row_range(self.attended())?;
+            let mut qkv = ViewMut::new(qkv, 3 * self.config.dim, x.columns())?;
+            Ok(block.project(self.level, &x, &mut qkv, workspace)?)
+        })
+    }
+
+    /// Attention and MLP, in place on the attended channels of the stream, or of the class tokens only.
+    fn attend(
+        &self,
+        block: &Block,
+        order: ChannelOrder,
+        class_only: bool,
+        qkv: &[f32],
+        stream: &mut [f32],
+        workspaces: &mut [f32],
+    ) -> Result<(), RunError> {
+        let channels = self.config.channels();
+        let qkv = Panels::new(qkv, 3 * self.config.dim, self.layout)?;
+        let work = |panel: usize, x: &mut [f32], workspace: &mut Workspace| {
+            let width = self.layout.width(panel);
+            // One vector holds the class tokens: a panel's columns start at its first token.
+            let columns = 0..if class_only { self.level.lanes() } else { width };
+            let x = ViewMut::new(x, channels, width)?.reorder_rows(order)?;
+            let mut x = x.row_range(self.attended())?.column_range(columns.clone())?;
+            let q = qkv.panel(panel).column_range(columns)?;
+            Ok(block.attend(self.level, &q, &qkv, &mut x, workspace)?)
+        };
+        if class_only {
+            let panel = &mut stream[..channels * self.layout.width(0)];
+            return work(0, panel, &mut self.workspace(workspaces));
+        }
+        self.for_each_panel(channels, stream, workspaces, &work)
+    }
+
+    /// The channels that a block works on: positions of the first half, or all without the module.
+    fn attended(&self) -> Range<usize> {
+        0..self.config.dim
+    }
+
+    fn workspace<'s>(&self, scratch: &'s mut [f32]) -> Workspace<'s> {
+        Workspace::cut(scratch, self.config.dim, self.layout.max_width())
+    }
+
+    fn for_each_panel(
+        &self,
+        rows: usize,
+        data: &mut [f32],
+        workspaces: &mut [f32],
+        work: &(dyn Fn(usize, &mut [f32], &mut Workspace) -> Result<(), RunError> + Sync),
+    ) -> Result<(), RunError> {
+        for_each_panel(self.threads, &self.layout, rows, data, workspaces, &|panel, values, scratch| {
+            work(panel, values, &mut self.workspace(scratch))
+        })
+    }
+}
+
+impl Stream<'_> {
+    /// Writes tokens x channels, row-major, channels in logical order.
+    pub(crate) fn write(&self, tokens: usize, out: &mut [f32]) -> Result<(), RunError> {
+        let channels = self.order.channels();
+        for panel in 0..self.layout.count() {
+            let start = self.layout.range(panel).start;
+            let view: View = self.panel(panel)?;
+            for column in 0..self.layout.valid(panel).min(tokens - start) {
+                let token = &mut out[(start + column) * channels..][..channels];
+                token.iter_mut().enumerate().for_each(|(e, x)| *x = view.at(e, column));
+            }
+        }
+        Ok(())
+    }
+}
