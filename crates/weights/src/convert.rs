@@ -1,0 +1,79 @@
+//! Values of the file's types as f32.
+
+use half::{bf16, f16};
+use safetensors::Dtype;
+
+/// The types that weights may have.
+pub(crate) const FLOATS: [Dtype; 3] = [Dtype::F32, Dtype::F16, Dtype::BF16];
+
+/// `F32, F16 or BF16`, for messages.
+pub(crate) const FLOAT_NAMES: &str = "F32, F16 or BF16";
+
+/// The bytes as they lie, if they are f32 in this machine's byte order and aligned as one reads them: never a cast of
+/// what is not.
+pub(crate) fn borrow(dtype: Dtype, bytes: &[u8]) -> Option<&[f32]> {
+    let same = dtype == Dtype::F32 && cfg!(target_endian = "little");
+    if same { bytemuck::try_cast_slice(bytes).ok() } else { None }
+}
+
+/// Converts little-endian values of one of [`FLOATS`]; `bytes` has one for each of `out`.
+pub(crate) fn convert(dtype: Dtype, bytes: &[u8], out: &mut [f32]) {
+    match dtype {
+        Dtype::F32 => each(bytes, out, f32::from_le_bytes),
+        Dtype::F16 => each(bytes, out, |b| f16::from_le_bytes(b).to_f32()),
+        Dtype::BF16 => each(bytes, out, |b| bf16::from_le_bytes(b).to_f32()),
+        _ => out.fill(f32::NAN), // not a number, and reported as such
+    }
+}
+
+fn each<const SIZE: usize>(bytes: &[u8], out: &mut [f32], value: impl Fn([u8; SIZE]) -> f32) {
+    for (out, bytes) in out.iter_mut().zip(bytes.as_chunks::<SIZE>().0) {
+        *out = value(*bytes);
+    }
+}
+
+/// Whether no value is NaN or infinite. A maximum over exponents, which compilers turn into vectors.
+pub(crate) fn all_finite(values: &[f32]) -> bool {
+    let exponent = f32::INFINITY.to_bits();
+    values.iter().fold(0, |max, value| (value.to_bits() & exponent).max(max)) < exponent
+}
+
+/// What is wrong with values of which some are not finite.
+pub(crate) fn describe_non_finite(values: &[f32]) -> String {
+    let nan = values.iter().filter(|value| value.is_nan()).count();
+    let infinite = values.iter().filter(|value| value.is_infinite()).count();
+    let first = values.iter().position(|value| !value.is_finite()).unwrap_or(0);
+    format!("{nan} NaN and {infinite} infinite of {}, the first at index {first}", values.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_precision_widens_exactly() {
+        for (dtype, bits, expected) in [
+            (Dtype::F16, 0x3C00u16, 1.0),
+            (Dtype::F16, 0x8001, -5.9604645e-8),
+            (Dtype::F16, 0x7BFF, 65504.0),
+            (Dtype::BF16, 0x3F80, 1.0),
+            (Dtype::BF16, 0x7F7F, 3.3895314e38),
+            (Dtype::BF16, 0x8000, -0.0f32),
+        ] {
+            let mut out = [f32::NAN];
+            convert(dtype, &bits.to_le_bytes(), &mut out);
+            assert_eq!(out[0].to_bits(), f32::to_bits(expected), "{dtype} {bits:#x}");
+        }
+    }
+
+    #[test]
+    fn non_finite_values_are_found_and_counted() {
+        let mut values = vec![f32::MAX; 100];
+        values[3] = f32::from_bits(1);
+        assert!(all_finite(&values) && all_finite(&[]));
+        values[41] = f32::NEG_INFINITY;
+        values[97] = f32::NAN;
+        assert!(!all_finite(&values));
+        assert_eq!(describe_non_finite(&values), "1 NaN and 1 infinite of 100, the first at index 41");
+    }
+}

@@ -1,0 +1,143 @@
+//! What a checkpoint says about itself: the model, its name, its classes and how images are prepared for it.
+
+use serde::Serialize;
+use vit::{Config, Pool, Rescale, VitConfig};
+
+use crate::Preparation;
+
+/// The description in a checkpoint's metadata entry `config`.
+///
+/// ```
+/// let mut description = weights::Description::new(vit::Config::named("shuffle_deit_tiny").unwrap());
+/// description.name = Some("shuffle_deit_tiny".into());
+/// assert!(description.to_json().starts_with(r#"{"arch":"vit","name":"shuffle_deit_tiny","image_size":224,"#));
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Description {
+    /// The model.
+    pub config: Config,
+    /// What the model is called.
+    pub name: Option<String>,
+    /// What the classes are called, in the order of the logits; empty if the file does not say.
+    pub labels: Vec<Option<String>>,
+    /// From pixels to the model's input.
+    pub preparation: Preparation,
+}
+
+impl Description {
+    /// A description that says no more than the configuration: no name, no labels, the default preparation.
+    ///
+    /// ```
+    /// let description = weights::Description::new(vit::Config::named("deit_tiny").unwrap());
+    /// assert_eq!(description.preparation.resize, 248);
+    /// ```
+    pub fn new(config: Config) -> Self {
+        let preparation = Preparation::new(config.image_size(), config.in_channels());
+        Description { config, name: None, labels: Vec::new(), preparation }
+    }
+
+    /// What class `index` is called, if the file says.
+    ///
+    /// ```
+    /// let mut description = weights::Description::new(vit::Config::named("deit_tiny").unwrap());
+    /// assert_eq!(description.label(0), None);
+    /// description.labels = vec![Some("tench".into())];
+    /// assert_eq!(description.label(0), Some("tench"));
+    /// ```
+    pub fn label(&self, index: usize) -> Option<&str> {
+        self.labels.get(index)?.as_deref()
+    }
+
+    /// The metadata entry `config`: a JSON object with every key of the model.
+    pub fn to_json(&self) -> String {
+        match &self.config {
+            Config::Vit(config) => text(&VitJson::new(config, self)),
+            // Configurations of other families come with their own entry above; until then none can be made.
+            _ => String::new(),
+        }
+    }
+}
+
+/// Strings and finite numbers only, so that writing cannot fail.
+fn text(json: &impl Serialize) -> String {
+    serde_json::to_string(json).unwrap_or_default()
+}
+
+#[derive(Serialize)]
+struct VitJson<'a> {
+    arch: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    image_size: usize,
+    patch_size: usize,
+    in_channels: usize,
+    num_classes: usize,
+    dim: usize,
+    depth: usize,
+    heads: usize,
+    mlp_ratio: f64,
+    qkv_bias: bool,
+    layer_norm_eps: f64,
+    tokens: &'static str,
+    distilled: bool,
+    pool: &'static str,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    norm_after_pool: bool,
+    shuffle: bool,
+    rescale: &'static str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    labels: &'a [Option<String>],
+    resize: usize,
+    interpolation: &'static str,
+    mean: &'a [f32],
+    std: &'a [f32],
+}
+
+impl<'a> VitJson<'a> {
+    fn new(config: &VitConfig, description: &'a Description) -> Self {
+        let preparation = &description.preparation;
+        VitJson {
+            arch: "vit",
+            name: description.name.as_deref(),
+            image_size: config.image_size,
+            patch_size: config.patch_size,
+            in_channels: config.in_channels,
+            num_classes: config.num_classes,
+            dim: config.dim,
+            depth: config.depth,
+            heads: config.heads,
+            mlp_ratio: config.mlp_ratio,
+            qkv_bias: config.qkv_bias,
+            layer_norm_eps: config.layer_norm_eps,
+            tokens: "patch",
+            distilled: config.distilled,
+            pool: pool_name(config.pool),
+            norm_after_pool: config.norm_after_pool,
+            shuffle: config.shuffle,
+            rescale: rescale_name(config.rescale),
+            labels: &description.labels,
+            resize: preparation.resize,
+            interpolation: preparation.interpolation.name(),
+            mean: &preparation.mean,
+            std: &preparation.std,
+        }
+    }
+}
+
+/// The configuration's word for a pooling.
+pub(crate) fn pool_name(pool: Pool) -> &'static str {
+    match pool {
+        Pool::Cls => "cls",
+        Pool::Avg => "avg",
+    }
+}
+
+/// The configuration's word for a rescaling.
+pub(crate) fn rescale_name(rescale: Rescale) -> &'static str {
+    match rescale {
+        Rescale::None => "none",
+        Rescale::Half => "half",
+        Rescale::Learned => "learned",
+    }
+}
