@@ -1,0 +1,152 @@
+//! Small checkpoints in memory, to be damaged in one place each.
+#![allow(dead_code)] // each test binary uses its part
+
+use std::fmt::Write as _;
+
+use vit::{Config, Tensors, VitConfig};
+use weights::{Checkpoint, Description, Error, Random, TensorFile};
+
+/// One tensor of a file, which may lie about itself.
+#[derive(Clone)]
+pub struct Tensor {
+    pub name: String,
+    pub dtype: &'static str,
+    pub shape: Vec<u64>,
+    pub bytes: Vec<u8>,
+}
+
+/// A file before it is written.
+#[derive(Clone)]
+pub struct Builder {
+    pub config: Option<String>,
+    pub tensors: Vec<Tensor>,
+    /// Spaces after the header, which shift the values.
+    pub padding: usize,
+}
+
+/// Shuffled, rescaled, one block of four attended channels.
+pub fn small() -> VitConfig {
+    VitConfig {
+        image_size: 8,
+        patch_size: 4,
+        in_channels: 1,
+        num_classes: 3,
+        dim: 4,
+        depth: 1,
+        heads: 2,
+        mlp_ratio: 2.0,
+        shuffle: true,
+        rescale: vit::Rescale::Learned,
+        ..VitConfig::default()
+    }
+}
+
+/// A whole checkpoint of that configuration, F32, with the configuration in its metadata.
+pub fn checkpoint(config: VitConfig) -> Builder {
+    let config = Config::Vit(config);
+    let mut tensors = Vec::new();
+    let mut random = Random::new(1);
+    config.visit_tensors(&mut |name, shape| {
+        let values = random.tensor(name, shape).unwrap();
+        tensors.push(Tensor {
+            name: name.to_string(),
+            dtype: "F32",
+            shape: shape.iter().map(|&size| size as u64).collect(),
+            bytes: values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+        });
+    });
+    Builder { config: Some(Description::new(config).to_json()), tensors, padding: 0 }
+}
+
+/// The checkpoint that the tests of errors damage.
+pub fn good() -> Builder {
+    checkpoint(small())
+}
+
+impl Builder {
+    pub fn tensor(&mut self, name: &str) -> &mut Tensor {
+        self.tensors.iter_mut().find(|tensor| tensor.name == name).unwrap()
+    }
+
+    pub fn remove(&mut self, name: &str) {
+        self.tensors.retain(|tensor| tensor.name != name);
+    }
+
+    /// Replaces a piece of the configuration's text, which must be there.
+    pub fn edit_config(&mut self, from: &str, to: &str) {
+        let config = self.config.as_mut().unwrap();
+        assert!(config.contains(from), "{config} lacks {from}");
+        *config = config.replace(from, to);
+    }
+
+    pub fn header(&self) -> String {
+        let mut header = String::from("{");
+        if let Some(config) = &self.config {
+            write!(header, r#""__metadata__":{{"config":{}}},"#, serde_json::to_string(config).unwrap()).unwrap();
+        }
+        let mut begin = 0;
+        for tensor in &self.tensors {
+            let (name, end) = (serde_json::to_string(&tensor.name).unwrap(), begin + tensor.bytes.len());
+            let (dtype, shape) = (tensor.dtype, &tensor.shape);
+            write!(header, r#"{name}:{{"dtype":"{dtype}","shape":{shape:?},"data_offsets":[{begin},{end}]}},"#)
+                .unwrap();
+            begin = end;
+        }
+        header.truncate(header.trim_end_matches(',').len());
+        header + "}" + &" ".repeat(self.padding)
+    }
+
+    pub fn bytes(&self) -> Vec<u8> {
+        let data: Vec<u8> = self.tensors.iter().flat_map(|tensor| tensor.bytes.iter().copied()).collect();
+        raw(&self.header(), &data)
+    }
+}
+
+impl Tensor {
+    pub fn set_values(&mut self, values: &[(usize, f32)]) {
+        for (at, value) in values {
+            self.bytes[4 * at..][..4].copy_from_slice(&value.to_le_bytes());
+        }
+    }
+
+    /// Keeps what the shape says consistent with the bytes.
+    pub fn reshape(&mut self, shape: &[u64]) {
+        self.shape = shape.to_vec();
+        self.bytes.resize(4 * shape.iter().product::<u64>() as usize, 0);
+    }
+
+    pub fn retype(&mut self, dtype: &'static str, convert: impl Fn(f32) -> u16) {
+        let values = self.bytes.chunks(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()));
+        self.bytes = values.flat_map(|value| convert(value).to_le_bytes()).collect();
+        self.dtype = dtype;
+    }
+}
+
+/// A file of any header and values.
+pub fn raw(header: &str, data: &[u8]) -> Vec<u8> {
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(header.as_bytes());
+    bytes.extend(data);
+    bytes
+}
+
+/// Everything that loading does with bytes, up to the model itself.
+pub fn open<'a>(bytes: &'a [u8], arch: Option<&str>) -> Result<Checkpoint<'a>, Error> {
+    Checkpoint::new(TensorFile::from_bytes(bytes)?, arch)
+}
+
+/// Opens and reads every value; the message of what is wrong, if anything is.
+pub fn complaint(bytes: &[u8], arch: Option<&str>) -> Option<String> {
+    let mut checkpoint = match open(bytes, arch) {
+        Ok(checkpoint) => checkpoint,
+        Err(error) => return Some(error.to_string()),
+    };
+    let config = checkpoint.description().config;
+    let mut complaint = None;
+    config.visit_tensors(&mut |name, shape| {
+        if let Err(error) = checkpoint.tensor(name, shape) {
+            complaint.get_or_insert(error.to_string());
+        }
+    });
+    complaint
+}

@@ -1,0 +1,142 @@
+//! What loading costs in heap: the packed model and one tensor, and nothing that a file merely claims.
+
+mod common;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use common::{Builder, checkpoint, good, raw, small};
+use half::f16;
+use vit::VitConfig;
+use weights::{LoadedModel, TensorFile, load};
+
+struct Counting;
+
+static NOW: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+/// One test at a time: they run on threads, and what one builds would count in another's measurement.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+// SAFETY: every call is passed on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        PEAK.fetch_max(NOW.fetch_add(layout.size(), Relaxed) + layout.size(), Relaxed);
+        // SAFETY: the caller's promises are those that the system's allocator asks for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        NOW.fetch_sub(layout.size(), Relaxed);
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// The result, and the most bytes that were allocated at once beyond those before.
+fn peak<T>(work: impl FnOnce() -> T) -> (T, usize) {
+    let before = NOW.load(Relaxed);
+    PEAK.store(before, Relaxed);
+    let result = work();
+    (result, PEAK.load(Relaxed).saturating_sub(before))
+}
+
+/// A model of about a million weights, whose largest tensor is 192 x 768.
+fn medium() -> Builder {
+    let config = VitConfig { image_size: 64, patch_size: 16, in_channels: 3, num_classes: 100, dim: 192, ..small() };
+    checkpoint(VitConfig { mlp_ratio: 4.0, depth: 2, heads: 3, ..config })
+}
+
+const LARGEST: usize = 384 * 768 * 4;
+/// Names, shapes, the header's text and the description.
+const BOOKS: usize = 64 << 10;
+
+#[test]
+fn loading_takes_the_packed_model_and_one_tensor() {
+    let _turn = turn();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.safetensors");
+    let mut builder = medium();
+    std::fs::write(&path, builder.bytes()).unwrap();
+    let check = |what, (loaded, peak): (Result<LoadedModel, weights::Error>, usize), buffer| {
+        let weights = loaded.unwrap().weight_bytes();
+        assert!(peak <= weights + buffer + BOOKS, "{what}: {peak} bytes for {weights} of weights");
+    };
+    check("F32 from disk", peak(|| load(&path, None)), LARGEST);
+    let bytes = builder.bytes();
+    check("F32 from memory", peak(|| weights::from_bytes(&bytes, None)), LARGEST);
+    builder.tensors.iter_mut().for_each(|tensor| tensor.retype("F16", |x| f16::from_f32(x).to_bits()));
+    std::fs::write(&path, builder.bytes()).unwrap();
+    check("F16 from disk", peak(|| load(&path, None)), LARGEST);
+}
+
+#[test]
+fn aligned_singles_take_no_buffer() {
+    let _turn = turn();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.safetensors");
+    let mut builder = medium();
+    builder.padding = (64 - (8 + builder.header().len()) % 64) % 64;
+    std::fs::write(&path, builder.bytes()).unwrap();
+    // SAFETY: nobody else knows the folder, and nothing writes to the file while it is mapped.
+    let open = || unsafe { TensorFile::from_mmap(&path) };
+    let (loaded, peak) = peak(|| open().and_then(|file| LoadedModel::new(weights::Checkpoint::new(file, None)?)));
+    let weights = loaded.unwrap().weight_bytes();
+    assert!(peak <= weights + BOOKS, "{peak} bytes for {weights} of weights");
+}
+
+#[test]
+fn lies_cost_nothing() {
+    let _turn = turn();
+    let mut wide = good();
+    wide.edit_config(r#""in_channels":1"#, r#""in_channels":1048576"#);
+    wide.edit_config(r#""mean":[0.5],"std":[0.5]"#, r#""name":null"#);
+    let mut deep = good();
+    deep.edit_config(r#""depth":1"#, r#""depth":1024"#);
+    let mut large = good();
+    large.edit_config(r#""dim":4"#, r#""dim":1048576"#);
+    large.edit_config(r#""mlp_ratio":2.0"#, r#""mlp_ratio":1.0"#);
+    let mut many = good();
+    many.edit_config(r#""num_classes":3"#, r#""num_classes":1048576"#);
+    let huge = |offset: u64| {
+        raw(&format!(r#"{{"x":{{"dtype":"F32","shape":[{}],"data_offsets":[0,{offset}]}}}}"#, offset / 4), &[0; 4])
+    };
+    let header = [&(1u64 << 62).to_le_bytes()[..], b"{}"].concat();
+    let named = Builder { config: None, ..good() };
+    for (what, bytes, arch) in [
+        ("channels", wide.bytes(), None),
+        ("depth", deep.bytes(), None),
+        ("dim", large.bytes(), None),
+        ("classes", many.bytes(), None),
+        ("offsets", huge(1 << 40), None),
+        ("offsets near the top", huge(u64::MAX - 3), None),
+        ("header length", header, None),
+        ("another model", named.bytes(), Some("deit_small")),
+    ] {
+        let (loaded, peak) = peak(|| weights::from_bytes(&bytes, arch));
+        assert!(loaded.is_err(), "{what}");
+        assert!(peak <= BOOKS, "{what}: {peak} bytes for a file of {}", bytes.len());
+    }
+}
+
+#[test]
+fn a_header_costs_a_small_multiple_of_its_length() {
+    let _turn = turn();
+    let tensors: Vec<String> =
+        (0..20_000).map(|i| format!(r#""{i}":{{"dtype":"U8","shape":[],"data_offsets":[{i},{}]}}"#, i + 1)).collect();
+    let junk: String = (0..200_000).map(|i| format!(r#""{i}":0,"#)).collect::<String>() + r#""x":0"#;
+    for header in
+        [format!("{{{}}}", tensors.join(",")), format!("{{{junk}}}"), format!(r#"{{"x":[{}0]}}"#, "0,".repeat(500_000))]
+    {
+        let bytes = raw(&header, &[0; 20_000]);
+        let (_, peak) = peak(|| drop(TensorFile::from_bytes(&bytes)));
+        assert!(peak <= 5 * bytes.len() + BOOKS, "{peak} bytes for a file of {}", bytes.len());
+    }
+}

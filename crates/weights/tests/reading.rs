@@ -1,0 +1,310 @@
+//! What loads, and how: prefixes, types, alignment, the three ways in, descriptions, and files written here.
+
+mod common;
+
+use std::borrow::Cow;
+
+use common::{Builder, Tensor, checkpoint, good, open, raw, small};
+use half::{bf16, f16};
+use vit::{Config, Pool, TensorName, Tensors, VitConfig};
+use weights::{Checkpoint, Description, Interpolation, Random, TensorFile, save, write_tensors};
+
+/// Every value of a checkpoint in the model's order.
+fn values(checkpoint: &mut Checkpoint) -> Vec<f32> {
+    let config = checkpoint.description().config;
+    let mut all = Vec::new();
+    config.visit_tensors(&mut |name, shape| all.extend(checkpoint.tensor(name, shape).unwrap()));
+    all
+}
+
+fn all_values(builder: &Builder) -> Vec<f32> {
+    values(&mut open(&builder.bytes(), None).unwrap())
+}
+
+#[test]
+fn prefixes_are_dropped() {
+    let expected = all_values(&good());
+    for prefix in ["model.", "module.", "module.model.", "model.module.model."] {
+        let mut builder = good();
+        builder.tensors.iter_mut().for_each(|tensor| tensor.name.insert_str(0, prefix));
+        assert_eq!(all_values(&builder), expected, "{prefix}");
+        builder.remove(&format!("{prefix}norm.bias"));
+        let error = open(&builder.bytes(), None).unwrap_err().to_string();
+        assert!(error.contains(&format!("`{prefix}norm.bias` is missing")), "{error}");
+    }
+    let mut builder = good();
+    builder.tensor("norm.bias").name = "model.norm.bias".into();
+    let error = open(&builder.bytes(), None).unwrap_err().to_string();
+    assert!(error.contains("`norm.bias` is missing") && error.contains("`model.norm.bias` is extra"), "{error}");
+}
+
+#[test]
+fn halves_are_widened_exactly() {
+    let single = all_values(&good());
+    let convert = |dtype, convert: fn(f32) -> u16| {
+        let mut builder = good();
+        builder.tensors.iter_mut().for_each(|tensor| tensor.retype(dtype, convert));
+        all_values(&builder)
+    };
+    let halves = convert("F16", |x| f16::from_f32(x).to_bits());
+    assert!(single.iter().zip(&halves).all(|(x, half)| f16::from_f32(*x).to_f32() == *half));
+    let brains = convert("BF16", |x| bf16::from_f32(x).to_bits());
+    assert!(single.iter().zip(&brains).all(|(x, brain)| bf16::from_f32(*x).to_f32() == *brain));
+}
+
+#[test]
+fn types_may_be_mixed() {
+    let mut builder = good();
+    builder.tensor("cls_token").retype("F16", |x| f16::from_f32(x).to_bits());
+    builder.tensor("norm.bias").retype("BF16", |x| bf16::from_f32(x).to_bits());
+    assert_eq!(all_values(&builder).len(), all_values(&good()).len());
+}
+
+/// A copy that starts `shift` bytes after a 64-byte boundary.
+fn shifted(bytes: &[u8], shift: usize) -> (Vec<u8>, usize) {
+    let mut storage = vec![0; bytes.len() + 128];
+    let start = storage.as_ptr().addr().next_multiple_of(64) - storage.as_ptr().addr() + shift;
+    storage[start..][..bytes.len()].copy_from_slice(bytes);
+    (storage, start)
+}
+
+#[test]
+fn aligned_singles_are_borrowed_and_others_copied() {
+    let x: Vec<u8> = [1.5f32, -2.0].iter().flat_map(|x| x.to_le_bytes()).collect();
+    for padding in 0..8 {
+        let header = r#"{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#.to_string() + &" ".repeat(padding);
+        let bytes = raw(&header, &x);
+        for shift in 0..8 {
+            let (storage, start) = shifted(&bytes, shift);
+            let bytes = &storage[start..][..bytes.len()];
+            let file = TensorFile::from_bytes(bytes).unwrap();
+            let values = file.tensor("x").unwrap();
+            assert_eq!(*values, [1.5, -2.0]);
+            let aligned = (bytes.as_ptr().addr() + 8 + header.len()).is_multiple_of(4);
+            let borrowed = matches!(values, Cow::Borrowed(_));
+            assert_eq!(borrowed, aligned && cfg!(target_endian = "little"), "padding {padding}, shift {shift}");
+        }
+    }
+}
+
+#[test]
+fn a_checkpoint_at_any_offset_has_the_same_values() {
+    let expected = all_values(&good());
+    for (padding, shift) in [(0, 0), (1, 0), (2, 1), (3, 2), (0, 3)] {
+        let bytes = Builder { padding, ..good() }.bytes();
+        let (storage, start) = shifted(&bytes, shift);
+        assert_eq!(values(&mut open(&storage[start..][..bytes.len()], None).unwrap()), expected);
+    }
+    // A tensor of odd length in front shifts all that follow.
+    let mut builder = good();
+    builder.tensor("cls_token").retype("F16", |x| f16::from_f32(x).to_bits());
+    builder.tensors.insert(0, builder.tensors[0].clone());
+    builder.tensors[0].name = "blocks.0.odd".into();
+    builder.tensors[0] = Tensor { dtype: "U8", shape: vec![3], bytes: vec![0; 3], ..builder.tensors[0].clone() };
+    let error = open(&builder.bytes(), None).unwrap_err().to_string();
+    assert!(error.contains("1 problem") && error.contains("found U8 [3]"), "{error}");
+}
+
+#[test]
+fn memory_disk_and_map_give_the_same_values() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("small.safetensors");
+    let mut builder = checkpoint(VitConfig { dim: 64, num_classes: 100, ..small() }); // more than a piece of 8192 bytes
+    builder.tensor("head.weight").retype("F16", |x| f16::from_f32(x).to_bits());
+    std::fs::write(&path, builder.bytes()).unwrap();
+    let expected = all_values(&builder);
+    assert_eq!(values(&mut Checkpoint::new(TensorFile::from_file(&path).unwrap(), None).unwrap()), expected);
+    // SAFETY: nobody else knows the folder, and nothing writes to the file while it is mapped.
+    let mapped = unsafe { TensorFile::from_mmap(&path) }.unwrap();
+    assert_eq!(values(&mut Checkpoint::new(mapped, None).unwrap()), expected);
+}
+
+#[test]
+fn a_file_shortened_behind_our_back_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("small.safetensors");
+    std::fs::write(&path, good().bytes()).unwrap();
+    let mut checkpoint = Checkpoint::new(TensorFile::from_file(&path).unwrap(), None).unwrap();
+    std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(100).unwrap();
+    let error = checkpoint.tensor(TensorName::Top("head.bias"), &[3]).unwrap_err().to_string();
+    assert!(error.contains("small.safetensors: cannot read"), "{error}");
+}
+
+#[test]
+fn rescaling_scalars_may_have_no_dimension() {
+    let mut builder = good();
+    builder.tensor("blocks.0.alpha").shape = vec![];
+    assert_eq!(all_values(&builder), all_values(&good()));
+}
+
+#[test]
+fn files_without_a_description() {
+    let named = |edit: fn(&mut VitConfig), name: &str| {
+        let Some(Config::Vit(mut config)) = Config::named(name) else { panic!("{name}") };
+        edit(&mut config);
+        let mut builder = checkpoint(config);
+        builder.config = None;
+        let bytes = builder.bytes();
+        let checkpoint = open(&bytes, Some(name)).unwrap();
+        assert_eq!(checkpoint.description().config, Config::Vit(config));
+        assert_eq!(checkpoint.description().name.as_deref(), Some(name));
+        checkpoint.description().preparation.clone()
+    };
+    named(|_| {}, "deit_tiny");
+    let preparation =
+        named(|c| (c.image_size, c.in_channels, c.num_classes) = (64, 1, 10), "shuffle_deit_tiny_distilled");
+    assert_eq!((preparation.image_size, preparation.mean), (64, vec![0.5]));
+    // timm's global pooling: `fc_norm` in place of `norm`.
+    named(|c| (c.pool, c.norm_after_pool, c.image_size) = (Pool::Avg, true, 32), "deit_tiny");
+}
+
+#[test]
+fn a_description_goes_there_and_back() {
+    let mut description = Description::new(Config::Vit(VitConfig {
+        qkv_bias: false,
+        layer_norm_eps: 1e-5,
+        pool: Pool::Avg,
+        norm_after_pool: true,
+        mlp_ratio: 2.5,
+        ..small()
+    }));
+    description.name = Some("a \"name\"".into());
+    description.labels = vec![Some("T-shirt/top".into()), None, Some("Ankle boot".into())];
+    description.preparation.resize = 9;
+    description.preparation.interpolation = Interpolation::Bilinear;
+    description.preparation.mean = vec![0.2860];
+    description.preparation.std = vec![0.3530];
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.safetensors");
+    save(&path, &description, &mut Random::new(3)).unwrap();
+    let checkpoint = Checkpoint::new(TensorFile::from_file(&path).unwrap(), None).unwrap();
+    assert_eq!(checkpoint.description(), &description);
+    assert_eq!(checkpoint.warnings(), [""; 0]);
+    assert_eq!(checkpoint.description().label(2), Some("Ankle boot"));
+    assert_eq!(checkpoint.description().label(1), None);
+}
+
+#[test]
+fn a_short_description_takes_the_defaults() {
+    let mut builder = checkpoint(VitConfig { dim: 4, depth: 1, heads: 2, ..VitConfig::default() });
+    builder.config = Some(r#"{"arch":"vit","dim":4,"depth":1,"heads":2}"#.into());
+    let bytes = builder.bytes();
+    let checkpoint = open(&bytes, None).unwrap();
+    let description = checkpoint.description();
+    assert_eq!(description.config, Config::Vit(VitConfig { dim: 4, depth: 1, heads: 2, ..VitConfig::default() }));
+    assert_eq!((description.preparation.resize, description.preparation.mean.len()), (248, 3));
+    assert_eq!((&description.name, description.labels.len()), (&None, 0));
+    let resize = |keys: &str| {
+        let mut builder = builder.clone();
+        builder.edit_config("}", keys);
+        open(&builder.bytes(), None).unwrap().description().preparation.resize
+    };
+    assert_eq!(resize(r#","crop_pct":0.875}"#), 256);
+    assert_eq!(resize(r#","crop_pct":1}"#), 224);
+    assert_eq!(resize(r#","crop_pct":0.875,"resize":240}"#), 240);
+}
+
+#[test]
+fn odd_but_harmless_things_are_warned_about() {
+    let mut builder = good();
+    builder.edit_config(r#""dim":4"#, r#""dim":4,"mlp_ration":3,"zzz":[{}]"#);
+    let warnings = open(&builder.bytes(), Some("deit_tiny")).unwrap().warnings().to_vec();
+    assert_eq!(
+        warnings,
+        [
+            "config: key `mlp_ration` is unknown and ignored; nearest: `mlp_ratio`",
+            "config: key `zzz` is unknown and ignored",
+            "arch deit_tiny is ignored: the file describes itself",
+        ]
+    );
+    let many: String = (0..25).map(|i| format!(r#","__{i}":0"#)).collect();
+    builder.edit_config(r#","zzz":[{}]"#, &many);
+    let warnings = open(&builder.bytes(), None).unwrap().warnings().to_vec();
+    assert_eq!((warnings.len(), warnings[20].as_str()), (21, "config: 6 more unknown keys are ignored"));
+}
+
+#[test]
+fn what_is_written_reads_back_and_lies_on_cache_lines() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.safetensors");
+    let config = VitConfig { dim: 48, ..small() };
+    let bytes = save(&path, &Description::new(Config::Vit(config)), &mut Random::new(1)).unwrap();
+    let content = std::fs::read(&path).unwrap();
+    assert_eq!(bytes, content.len() as u64);
+    assert_eq!(values(&mut open(&content, None).unwrap()), all_values(&checkpoint(config)));
+    // The public reader agrees, and finds every tensor of whole lines on a line of the file.
+    let peer = safetensors::SafeTensors::deserialize(&content).unwrap();
+    for (name, tensor) in peer.iter() {
+        let offset = tensor.data().as_ptr().addr() - content.as_ptr().addr();
+        assert!(
+            offset.is_multiple_of(if tensor.data().len().is_multiple_of(64) { 64 } else { 4 }),
+            "{name} at {offset}"
+        );
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "a temporary file was left behind");
+}
+
+#[test]
+fn raw_tensors_read_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.safetensors");
+    let values: Vec<f32> = (0..2100).map(|i| i as f32 - 0.5).collect();
+    write_tensors(&path, &[("tap.0", &[3, 700], &values), ("none", &[0, 4], &[]), ("logits", &[], &[f32::NAN])])
+        .unwrap();
+    let file = TensorFile::from_file(&path).unwrap();
+    assert_eq!(
+        file.tensors().iter().map(|tensor| tensor.name.as_str()).collect::<Vec<_>>(),
+        ["logits", "none", "tap.0"]
+    );
+    assert_eq!((file.info("tap.0").unwrap().len(), file.info("none").unwrap().is_empty()), (2100, true));
+    assert_eq!(*file.tensor("tap.0").unwrap(), values);
+    assert!(file.tensor("logits").unwrap()[0].is_nan());
+    let error = file.tensor("tap.1").unwrap_err().to_string();
+    assert!(error.contains("tensor `tap.1` is missing") && error.contains("nearest: `tap.0`"), "{error}");
+}
+
+#[test]
+fn places_that_cannot_be_written_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = |path: &std::path::Path| write_tensors(path, &[("x", &[1], &[0.0])]).unwrap_err().to_string();
+    let absent = error(&folder.path().join("absent/x.safetensors"));
+    assert!(
+        absent.contains("absent/x.safetensors: cannot create: the folder")
+            && absent.contains("does not exist; create it")
+    );
+    assert!(error(folder.path()).contains("a folder of that name exists"));
+    let path = folder.path().join("x.safetensors");
+    let wrong = write_tensors(&path, &[("x", &[2], &[0.0])]).unwrap_err().to_string();
+    assert!(wrong.contains("as many values as [2] has, found 1 values"), "{wrong}");
+    assert!(write_tensors(&path, &[("x", &[1], &[0.0]), ("x", &[1], &[0.0])]).is_err());
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_failing_source_leaves_the_old_file() {
+    struct Failing;
+    impl Tensors for Failing {
+        type Error = weights::Error;
+        fn tensor(&mut self, _: TensorName, _: &[usize]) -> Result<&[f32], weights::Error> {
+            TensorFile::from_bytes(&[]).map(|_| &[][..])
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.safetensors");
+    std::fs::write(&path, "old").unwrap();
+    assert!(save(&path, &Description::new(Config::Vit(small())), &mut Failing).is_err());
+    assert_eq!(std::fs::read(&path).unwrap(), b"old");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_new_file_has_the_permissions_of_any_other() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode();
+    let (ours, plain) = (folder.path().join("x.safetensors"), folder.path().join("plain"));
+    write_tensors(&ours, &[]).unwrap();
+    std::fs::write(&plain, "").unwrap();
+    assert_eq!(mode(&ours), mode(&plain));
+}
