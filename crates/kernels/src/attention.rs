@@ -161,8 +161,8 @@ impl<S: Simd> Tiles<S> for Context<'_, '_, S> {
             accumulate(s, layout.valid(panel), v, p, &mut acc);
         }
         for (r, mut acc) in acc.into_iter().enumerate() {
-            for v in 0..V {
-                acc[v] = s.mul(acc[v], self.inverse[v]);
+            for (acc, inverse) in acc.iter_mut().zip(self.inverse) {
+                *acc = s.mul(*acc, *inverse);
             }
             let out = self.out.row_mut(at.row + r).expect("rows are contiguous: checked by attention");
             store(s, acc, &mut out[at.column..at.column + at.columns]);

@@ -16,6 +16,7 @@ pub(crate) fn exp<S: Simd>(s: S, x: S::F32) -> S::F32 {
     const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;
     /// `(e^r - 1 - r) / r^2`, relative error of the whole 3.1e-9.
+    #[allow(clippy::excessive_precision, reason = "as fitted")]
     const P: [f32; 5] = [0.499_999_94, 0.166_665_21, 0.041_668_389, 0.008_368_717_5, 0.001_381_459_5];
 
     let clamped = s.max(s.splat(LOWEST), s.min(s.splat(89.0), x));
@@ -36,6 +37,7 @@ pub(crate) fn exp<S: Simd>(s: S, x: S::F32) -> S::F32 {
 #[inline(always)]
 pub(crate) fn normal_cdf<S: Simd>(s: S, x: S::F32) -> S::F32 {
     const BOUND: f32 = 5.25;
+    #[allow(clippy::excessive_precision, reason = "as fitted")]
     const P: [f32; 14] = [
         0.134_659_38,
         -0.067_126_587,

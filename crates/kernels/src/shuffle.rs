@@ -38,7 +38,7 @@ impl ChannelOrder {
     /// # Errors
     /// [`Error::Groups`] unless `groups` is at least 1 and divides `channels`.
     pub const fn shuffle(channels: usize, groups: usize) -> Result<Self, Error> {
-        if groups == 0 || channels % groups != 0 {
+        if groups == 0 || !channels.is_multiple_of(groups) {
             return Err(Error::Groups { groups, channels });
         }
         Ok(Self::from_stride(channels, channels / groups))
@@ -105,7 +105,7 @@ impl ChannelOrder {
         if self.is_identity() || position == self.channels - 1 {
             return position;
         }
-        self.multiply(position, self.stride) % (self.channels - 1)
+        self.multiply(position, self.stride)
     }
 
     /// The channels in order of position.
@@ -132,9 +132,12 @@ impl ChannelOrder {
         count
     }
 
-    /// A product modulo `channels - 1`, without overflow.
+    /// A product modulo `channels - 1`, without overflow; 1 where there are fewer than 3 channels.
     #[inline]
     const fn multiply(self, a: usize, b: usize) -> usize {
+        if self.channels < 3 {
+            return 1;
+        }
         match a.checked_mul(b) {
             Some(product) => product % (self.channels - 1),
             None => (a as u128 * b as u128 % (self.channels - 1) as u128) as usize,

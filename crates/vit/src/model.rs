@@ -271,7 +271,7 @@ impl<'w> Model<'w> {
 
     fn check(&self, images: &[f32], logits: &[f32], scratch_len: usize, scratch: &[f32]) -> Result<(), RunError> {
         let image_len = self.config.image_len();
-        if images.len() % image_len != 0 {
+        if !images.len().is_multiple_of(image_len) {
             return Err(RunError::Images {
                 found: images.len(),
                 image_len,

@@ -127,6 +127,9 @@ struct Run<'r> {
     layout: PanelLayout,
 }
 
+/// Work on one panel of a matrix: `(panel, its values, the thread's workspace)`.
+type PanelWork<'f> = dyn Fn(usize, &mut [f32], &mut Workspace) -> Result<(), RunError> + Sync + 'f;
+
 impl Run<'_> {
     /// Fills the stream with the embedded tokens.
     fn embed(
@@ -203,7 +206,7 @@ impl Run<'_> {
         rows: usize,
         data: &mut [f32],
         workspaces: &mut [f32],
-        work: &(dyn Fn(usize, &mut [f32], &mut Workspace) -> Result<(), RunError> + Sync),
+        work: &PanelWork,
     ) -> Result<(), RunError> {
         for_each_panel(self.threads, &self.layout, rows, data, workspaces, &|panel, values, scratch| {
             work(panel, values, &mut self.workspace(scratch))

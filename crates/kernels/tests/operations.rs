@@ -1,0 +1,282 @@
+//! Every operation at every level of this CPU against the f64 reference, over awkward sizes and values.
+
+mod common;
+
+use common::{LENGTHS, assert_close, dot_tolerance, levels, paint, to_f64};
+use kernels::*;
+
+/// (M, K) of products: around the tile's rows, and the models' own.
+const PRODUCTS: [[usize; 2]; 9] = [[1, 1], [1, 7], [3, 2], [4, 16], [7, 5], [8, 8], [9, 33], [17, 64], [40, 100]];
+
+#[test]
+fn packed_matmul_with_every_epilogue() {
+    for level in levels() {
+        for [m, k] in PRODUCTS {
+            for n in LENGTHS {
+                let (a, b, bias, residual) = (paint(m * k, 1), paint(k * n, 2), paint(m, 3), paint(m * n, 4));
+                let mut exact = vec![0.0; m * n];
+                reference::matmul(&to_f64(&a), &to_f64(&b), [m, k, n], &mut exact);
+                let mut buffer = vec![f32::NAN; PackedMatrix::packed_len(m, k)];
+                let packed = PackedMatrix::pack(&View::new(&a, m, k).unwrap(), &mut buffer).unwrap();
+                let check = |epilogue: Epilogue, exact: &dyn Fn(usize) -> f64| {
+                    let mut out = residual.clone();
+                    let mut view = ViewMut::new(&mut out, m, n).unwrap();
+                    packed_matmul(level, &packed, &View::new(&b, k, n).unwrap(), epilogue, &mut view).unwrap();
+                    let exact: Vec<f64> = (0..m * n).map(exact).collect();
+                    assert_close(
+                        &format!("{level} {m}x{k}x{n} {epilogue:?}"),
+                        &out,
+                        &exact,
+                        2.0 * dot_tolerance(k) + 2e-6,
+                    );
+                };
+                let biased = |i: usize| exact[i] + f64::from(bias[i / n]);
+                check(Epilogue::Store, &|i| exact[i]);
+                check(Epilogue::Bias(&bias), &biased);
+                check(Epilogue::BiasGelu(&bias), &|i| reference::gelu(biased(i)));
+                check(Epilogue::Residual { bias: &bias, scale: 0.5 }, &|i| 0.5 * f64::from(residual[i]) + biased(i));
+            }
+        }
+    }
+}
+
+#[test]
+fn packed_matmul_scatters_through_a_shuffled_view_and_touches_nothing_else() {
+    let (dim, n) = (12, 21);
+    let order = ChannelOrder::shuffle(2 * dim, 2).unwrap();
+    let order = order.then(order).unwrap();
+    for level in levels() {
+        let (a, b, bias) = (paint(dim * dim, 1), paint(dim * n, 2), paint(dim, 3));
+        let before = paint(2 * dim * n, 4);
+        let mut stream = before.clone();
+        let mut buffer = vec![0.0; PackedMatrix::packed_len(dim, dim)];
+        let packed = PackedMatrix::pack(&View::new(&a, dim, dim).unwrap(), &mut buffer).unwrap();
+        let attended = ViewMut::new(&mut stream, 2 * dim, n).unwrap().reorder_rows(order).unwrap();
+        let mut attended = attended.row_range(0..dim).unwrap();
+        let b_view = View::new(&b, dim, n).unwrap();
+        packed_matmul(level, &packed, &b_view, Epilogue::Residual { bias: &bias, scale: 2.0 }, &mut attended).unwrap();
+
+        let mut exact = to_f64(&before);
+        let mut product = vec![0.0; dim * n];
+        reference::matmul(&to_f64(&a), &to_f64(&b), [dim, dim, n], &mut product);
+        for r in 0..dim {
+            for c in 0..n {
+                let x = &mut exact[order.channel(r) * n + c];
+                *x = 2.0 * *x + product[r * n + c] + f64::from(bias[r]);
+            }
+        }
+        assert_close(level.name(), &stream, &exact, dot_tolerance(dim) + 1e-6);
+        for r in dim..2 * dim {
+            let idle = order.channel(r) * n..(order.channel(r) + 1) * n;
+            assert_eq!(stream[idle.clone()], before[idle], "{level}: idle channel {r}");
+        }
+    }
+}
+
+#[test]
+fn products_of_strided_transposed_and_shuffled_views() {
+    for level in levels() {
+        for [m, k] in PRODUCTS {
+            for n in [1, 5, 8, 31, 33, 49] {
+                let (a, b) = (paint(m * k, 1), paint(k * n, 2));
+                let mut exact = vec![0.0; m * n];
+                reference::matmul(&to_f64(&a), &to_f64(&b), [m, k, n], &mut exact);
+                // a stored with gaps, b stored transposed.
+                let mut gaps = vec![f32::NAN; m * (2 * k + 3)];
+                let mut transposed = vec![0.0; k * n];
+                (0..m * k).for_each(|i| gaps[i / k * (2 * k + 3) + i % k * 2] = a[i]);
+                (0..k * n).for_each(|i| transposed[i % n * k + i / n] = b[i]);
+                let a_view = View::with_strides(&gaps, [m, k], [2 * k + 3, 2]).unwrap();
+                let b_view = View::new(&transposed, n, k).unwrap().transpose();
+                let mut out = vec![f32::NAN; m * n];
+                matmul(level, &a_view, &b_view, &mut ViewMut::new(&mut out, m, n).unwrap()).unwrap();
+                assert_close(&format!("{level} {m}x{k}x{n}"), &out, &exact, dot_tolerance(k));
+
+                // Rows of b shuffled against columns of a shuffled alike: the same sum; rows of out scattered.
+                let groups_of = |n: usize| (2..=n).find(|g| n % g == 0).unwrap_or(1);
+                let shuffle = |channels| ChannelOrder::shuffle(channels, groups_of(channels)).unwrap();
+                let mut scattered = vec![f32::NAN; m * n];
+                let a_view = View::new(&a, m, k).unwrap().transpose().reorder_rows(shuffle(k)).unwrap().transpose();
+                let b_view = View::new(&b, k, n).unwrap().reorder_rows(shuffle(k)).unwrap();
+                let order = shuffle(m);
+                let mut out = ViewMut::new(&mut scattered, m, n).unwrap().reorder_rows(order).unwrap();
+                matmul(level, &a_view, &b_view, &mut out).unwrap();
+                let gathered: Vec<f32> = (0..m).flat_map(|r| scattered[order.channel(r) * n..][..n].to_vec()).collect();
+                assert_close(&format!("{level} {m}x{k}x{n} shuffled"), &gathered, &exact, dot_tolerance(k));
+            }
+        }
+    }
+}
+
+#[test]
+fn empty_products_are_zero_or_nothing() {
+    for level in levels() {
+        let mut buffer = [];
+        let packed = PackedMatrix::pack(&View::new(&[], 3, 0).unwrap(), &mut buffer).unwrap();
+        let mut out = [7.0; 6];
+        let mut view = ViewMut::new(&mut out, 3, 2).unwrap();
+        packed_matmul(level, &packed, &View::new(&[], 0, 2).unwrap(), Epilogue::Store, &mut view).unwrap();
+        assert_eq!(out, [0.0; 6], "{level}");
+        matmul(
+            level,
+            &View::new(&[], 3, 0).unwrap(),
+            &View::new(&[], 0, 0).unwrap(),
+            &mut ViewMut::new(&mut [], 3, 0).unwrap(),
+        )
+        .unwrap();
+    }
+}
+
+#[test]
+fn layer_norm_over_sizes_and_offsets() {
+    for level in levels() {
+        for rows in [1, 2, 3, 4, 5, 24, 192] {
+            for n in LENGTHS {
+                // A mean far from zero: a one-pass variance would lose it.
+                let x: Vec<f32> = paint(rows * n, 1).iter().map(|x| x + 100.0).collect();
+                let (gamma, beta) = (paint(rows, 2), paint(rows, 3));
+                let mut out = vec![f32::NAN; rows * n];
+                let mut view = ViewMut::new(&mut out, rows, n).unwrap();
+                layer_norm(level, &View::new(&x, rows, n).unwrap(), &gamma, &beta, 1e-5, &mut view).unwrap();
+                let mut exact = to_f64(&x);
+                reference::layer_norm(&mut exact, n, &to_f64(&gamma), &to_f64(&beta), f64::from(1e-5_f32));
+                // The mean of values near 100 is off by what its sums round; dividing by the deviation magnifies that.
+                let rounded = (rows as f64 / 4.0 + 3.0) * reference::ulp(100.0 * rows as f64) / rows as f64;
+                for c in 0..n {
+                    let column = |x: &[f32]| (0..rows).map(|r| x[r * n + c]).collect::<Vec<f32>>();
+                    let exact: Vec<f64> = (0..rows).map(|r| exact[r * n + c]).collect();
+                    let values = to_f64(&column(&x));
+                    let mean = values.iter().sum::<f64>() / rows as f64;
+                    let variance = values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / rows as f64;
+                    let tolerance = 2.0 * rounded / (variance + 1e-5).sqrt() + 1e-6;
+                    assert_close(&format!("{level} {rows}x{n} column {c}"), &column(&out), &exact, tolerance);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn layer_norm_reads_through_a_shuffled_view() {
+    let (dim, n) = (10, 13);
+    for level in levels() {
+        let x = paint(2 * dim * n, 1);
+        let view = View::new(&x, 2 * dim, n).unwrap().shuffle_rows(2).unwrap().shuffle_rows(2).unwrap();
+        let attended = view.row_range(0..dim).unwrap();
+        let mut copy = vec![0.0; dim * n];
+        materialise(&attended, &mut ViewMut::new(&mut copy, dim, n).unwrap()).unwrap();
+        let (gamma, beta) = (paint(dim, 2), paint(dim, 3));
+        let run = |x: &View| {
+            let mut out = vec![0.0; dim * n];
+            layer_norm(level, x, &gamma, &beta, 1e-6, &mut ViewMut::new(&mut out, dim, n).unwrap()).unwrap();
+            out
+        };
+        assert_eq!(run(&attended), run(&View::new(&copy, dim, n).unwrap()), "{level}");
+    }
+}
+
+#[test]
+fn softmax_over_sizes_and_scales() {
+    for level in levels() {
+        for rows in [1, 2, 5, 49, 197] {
+            for n in LENGTHS {
+                for scale in [1.0, 40.0, 1e4] {
+                    let mut x: Vec<f32> = paint(rows * n, 1).iter().map(|x| x * scale).collect();
+                    let mut exact = to_f64(&x);
+                    reference::softmax(&mut exact, rows, n);
+                    softmax(level, &mut ViewMut::new(&mut x, rows, n).unwrap()).unwrap();
+                    // exp is within 2 units of its result; its argument's rounding adds up to |x| 2^-24 relatively, which
+                    // matters only while exp(x) does, for |x| below 88.
+                    assert_close(&format!("{level} {rows}x{n} times {scale}"), &x, &exact, 88.0 * 1.2e-7);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn softmax_of_special_values() {
+    for level in levels() {
+        // Columns: a masked entry, an infinity, a NaN, all masked, subnormals, huge values.
+        let (inf, tiny) = (f32::INFINITY, f32::MIN_POSITIVE / 8.0);
+        let mut x = [0.0, inf, f32::NAN, -inf, tiny, 3e38, -inf, 0.0, 0.0, -inf, -tiny, 3e38];
+        softmax(level, &mut ViewMut::new(&mut x, 2, 6).unwrap()).unwrap();
+        assert_eq!((x[0], x[6]), (1.0, 0.0), "{level}: a masked entry weighs nothing");
+        assert!([1, 2, 3, 7, 8, 9].iter().all(|&i| x[i].is_nan()), "{level}: {x:?}");
+        assert_eq!([x[4], x[10], x[5], x[11]], [0.5; 4], "{level}");
+    }
+}
+
+#[test]
+fn gelu_over_all_exponents_and_special_values() {
+    for level in levels() {
+        let mut x: Vec<f32> =
+            (0..=255_u32).flat_map(|e| [0, 1, 0x2aaaaa, 0x7fffff].map(|m| e << 23 | m)).map(f32::from_bits).collect();
+        x.extend(x.clone().iter().map(|x| -x));
+        x.extend((-600..600).map(|i| i as f32 / 100.0));
+        let mut y = x.clone();
+        gelu(level, &mut y);
+        for (&x, &y) in x.iter().zip(&y) {
+            let exact = reference::gelu(f64::from(x));
+            let close = (f64::from(y) - exact).abs() <= 1.6e-6_f64.max(3.6e-7 * f64::from(x.abs()));
+            let same = f64::from(y) == exact || y.is_nan() && (x.is_nan() || x == f32::NEG_INFINITY);
+            assert!(same || close, "{level}: gelu({x:e}) = {y:e}, expected {exact:e}");
+        }
+    }
+}
+
+#[test]
+fn attention_over_sizes_in_one_panel_and_in_many() {
+    for level in levels() {
+        for (d, dv) in [(1, 1), (7, 5), (16, 16), (64, 64)] {
+            for keys in [1, 3, 8, 17, 49, 197] {
+                for queries in [1, 4, 16, 19, 48, 65] {
+                    let (q, k, v) = (paint(d * queries, 1), paint(d * keys, 2), paint(dv * keys, 3));
+                    let scale = 3.0;
+                    let mut exact = vec![0.0; dv * queries];
+                    let shape = [queries, keys];
+                    let mut scores = vec![0.0; keys];
+                    reference::attention(
+                        &to_f64(&q),
+                        &to_f64(&k),
+                        &to_f64(&v),
+                        shape,
+                        scale.into(),
+                        &mut exact,
+                        &mut scores,
+                    );
+
+                    let run = |k: &Panels, v: &Panels| {
+                        let mut out = vec![f32::NAN; dv * queries];
+                        let mut scratch = vec![f32::NAN; attention_scratch_len(keys)];
+                        let q = View::new(&q, d, queries).unwrap();
+                        let mut view = ViewMut::new(&mut out, dv, queries).unwrap();
+                        attention(level, &q, k, v, scale, &mut view, &mut scratch).unwrap();
+                        out
+                    };
+                    let what = format!("{level} d {d} dv {dv} keys {keys} queries {queries}");
+                    let one = run(&Panels::single(&k, d, keys).unwrap(), &Panels::single(&v, dv, keys).unwrap());
+                    // Scores are off by a dot product's rounding times the scale, and weights relatively by as much.
+                    let tolerance =
+                        2.0 * f64::from(scale) * dot_tolerance(d) + dot_tolerance(keys) / keys as f64 + 1e-5;
+                    assert_close(&what, &one, &exact, tolerance);
+
+                    // In panels, next to other rows and with padding that must not be read as keys.
+                    let layout = level.panels(keys);
+                    let mut both = vec![f32::NAN; (d + dv) * layout.padded()];
+                    for p in 0..layout.count() {
+                        let range = layout.range(p);
+                        let panel = &mut both[(d + dv) * range.start..(d + dv) * range.end];
+                        for c in 0..layout.valid(p) {
+                            (0..d).for_each(|r| panel[r * range.len() + c] = k[r * keys + range.start + c]);
+                            (0..dv).for_each(|r| panel[(d + r) * range.len() + c] = v[r * keys + range.start + c]);
+                        }
+                    }
+                    let both = Panels::new(&both, d + dv, layout).unwrap();
+                    let many = run(&both.row_range(0..d).unwrap(), &both.row_range(d..d + dv).unwrap());
+                    assert_eq!(many, one, "{what}: panels change the result");
+                }
+            }
+        }
+    }
+}
