@@ -1,0 +1,142 @@
+//! IDX files: read whole, plain or compressed, and every kind of wrong one named.
+
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+
+use cli::idx::{IdxError, read_images, read_labels, read_pair};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use tempfile::TempDir;
+
+const IMAGES: &str = "t10k-images-idx3-ubyte";
+const LABELS: &str = "t10k-labels-idx1-ubyte";
+
+/// A folder for the files of one test.
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(TempDir::new().unwrap())
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        let path = self.0.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    /// What is wrong with these bytes as images, without the path in front.
+    fn message(&self, bytes: &[u8]) -> String {
+        let path = self.write(IMAGES, bytes);
+        let message = read_images(&path).unwrap_err().to_string();
+        message.strip_prefix(&format!("{}: ", path.display())).unwrap().to_string()
+    }
+}
+
+/// An IDX file of type `kind` with these dimensions and bytes.
+fn idx(kind: u8, shape: &[u32], data: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0, 0, kind, shape.len() as u8];
+    bytes.extend(shape.iter().flat_map(|size| size.to_be_bytes()));
+    bytes.extend(data);
+    bytes
+}
+
+fn images() -> Vec<u8> {
+    idx(8, &[2, 2, 3], &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12])
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn pairs_are_read_plain_and_compressed() {
+    let labels = idx(8, &[2], &[7, 0]);
+    let cases = [
+        ((IMAGES.to_string(), images()), (LABELS.to_string(), labels.clone())),
+        ((format!("{IMAGES}.gz"), gzip(&images())), (format!("{LABELS}.gz"), gzip(&labels))),
+        ((format!("{IMAGES}.gz"), gzip(&images())), (LABELS.to_string(), labels.clone())),
+        ((IMAGES.to_string(), images()), (format!("{LABELS}.gz"), gzip(&labels))),
+        // Unpacked by a browser that kept the name.
+        ((format!("{IMAGES}.gz"), images()), (format!("{LABELS}.gz"), labels)),
+    ];
+    for ((images_name, images), (labels_name, labels)) in cases {
+        let folder = Folder::new();
+        folder.write(&labels_name, &labels);
+        let (images, labels) = read_pair(&folder.write(&images_name, &images)).unwrap();
+        assert_eq!((images.count(), images.rows, images.columns), (2, 2, 3));
+        assert_eq!(images.iter().collect::<Vec<_>>(), [[1, 2, 3, 4, 5, 6], [7, 8, 9, 10, 11, 12]]);
+        assert_eq!(labels, [7, 0]);
+    }
+}
+
+#[test]
+fn wrong_files_are_named_with_what_was_expected() {
+    let folder = Folder::new();
+    let expected = "expected an IDX file of images, which begins with 00 00 08 03; check that it is the right file";
+    for (bytes, found) in [
+        (vec![], "is empty"),
+        (idx(8, &[2], &[7, 0]), "holds IDX labels"),
+        (idx(8, &[1, 1, 1, 1], &[7]), "is an IDX file of 4 dimensions"),
+        (idx(13, &[1, 1, 1], &[0; 4]), "is an IDX file of type 0d, not unsigned bytes"),
+        (b"<html>not found</html>".to_vec(), "begins with 3c 68 74 6d"),
+        (images()[..15].to_vec(), "ends within its header"),
+    ] {
+        assert_eq!(folder.message(&bytes), format!("{found}, {expected}"));
+    }
+    let images = folder.write(LABELS, &images());
+    let message = read_labels(&images).unwrap_err().to_string();
+    assert!(message.contains("holds IDX images, expected an IDX file of labels"), "{message}");
+}
+
+#[test]
+fn lengths_must_be_those_of_the_header() {
+    let folder = Folder::new();
+    let shape = "2 x 2 x 3".to_string();
+    for (bytes, found) in [
+        (images()[..27].to_vec(), "only 11"),
+        (images()[..16].to_vec(), "only 0"),
+        ([images(), vec![0]].concat(), "more than 12"),
+    ] {
+        let path = folder.write(IMAGES, &bytes);
+        let error = IdxError::Length { path: path.clone(), shape: shape.clone(), expected: 12, found: found.into() };
+        assert_eq!(read_images(&path), Err(error));
+    }
+    for (shape, text) in [([u32::MAX; 3], "4294967295 x 4294967295 x 4294967295"), ([0, 28, 28], "0 x 28 x 28")] {
+        let message = folder.message(&idx(8, &shape, &[1; 100]));
+        assert_eq!(message, format!("its header announces {text} bytes, expected at least 1 and at most 1073741824"));
+    }
+    // A gigabyte is announced, a hundred bytes are there.
+    let message = folder.message(&idx(8, &[1024, 1024, 1024], &[1; 100]));
+    assert!(message.starts_with("holds only 100 bytes behind the header, which announces 1024 x 1024 x 1024 ="));
+}
+
+#[test]
+fn damaged_gzip_is_told_from_damaged_idx() {
+    let folder = Folder::new();
+    let packed = gzip(&images());
+    for length in 3..packed.len() {
+        let message = folder.message(&packed[..length]);
+        assert!(message.starts_with("its gzip data is damaged"), "{length} of {} bytes: {message}", packed.len());
+    }
+}
+
+#[test]
+fn labels_must_stand_beside_the_images() {
+    let folder = Folder::new();
+    let path = folder.write(IMAGES, &images());
+    let expected = folder.0.path().join(LABELS);
+    assert_eq!(read_pair(&path).unwrap_err(), IdxError::NoLabels { path: path.clone(), expected: expected.clone() });
+    folder.write(LABELS, &idx(8, &[3], &[1, 2, 3]));
+    assert_eq!(read_pair(&path).unwrap_err(), IdxError::Count { path: expected, expected: 2, found: 3 });
+
+    let unnamed = folder.write("pictures", &images());
+    assert_eq!(read_pair(&unnamed).unwrap_err(), IdxError::Name { path: unnamed });
+    let nowhere = folder.0.path().join("nowhere");
+    assert!(matches!(read_images(&nowhere), Err(IdxError::Read { path, .. }) if path == nowhere));
+    let inside = folder.0.path().to_path_buf();
+    assert_eq!(read_images(&inside), Err(IdxError::Folder { path: inside }));
+}
