@@ -93,7 +93,7 @@ fn products_of_strided_transposed_and_shuffled_views() {
                 assert_close(&format!("{level} {m}x{k}x{n}"), &out, &exact, dot_tolerance(k));
 
                 // Rows of b shuffled against columns of a shuffled alike: the same sum; rows of out scattered.
-                let groups_of = |n: usize| (2..=n).find(|g| n % g == 0).unwrap_or(1);
+                let groups_of = |n: usize| (2..=n).find(|g| n.is_multiple_of(*g)).unwrap_or(1);
                 let shuffle = |channels| ChannelOrder::shuffle(channels, groups_of(channels)).unwrap();
                 let mut scattered = vec![f32::NAN; m * n];
                 let a_view = View::new(&a, m, k).unwrap().transpose().reorder_rows(shuffle(k)).unwrap().transpose();

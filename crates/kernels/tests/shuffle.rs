@@ -10,7 +10,7 @@ fn shuffle_by_copying<T: Copy>(x: &[T], groups: usize) -> Vec<T> {
 }
 
 fn divisors(n: usize) -> Vec<usize> {
-    (1..=n).filter(|g| n % g == 0).collect()
+    (1..=n).filter(|&g| n.is_multiple_of(g)).collect()
 }
 
 /// A number of channels and some of its divisors.

@@ -1,0 +1,86 @@
+//! Small models with seeded weights, shared by the integration tests.
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::convert::Infallible;
+
+use vit::{Config, Level, Model, Pool, Rescale, TensorName, Tensors, VitConfig, pack, packed_len};
+
+/// Seeded values of a size that keeps activations realistic, different for every tensor.
+pub struct Seeded(Vec<f32>);
+
+impl Seeded {
+    pub fn new() -> Self {
+        Seeded(Vec::new())
+    }
+}
+
+impl Tensors for Seeded {
+    type Error = Infallible;
+
+    fn tensor(&mut self, name: TensorName, shape: &[usize]) -> Result<&[f32], Infallible> {
+        let name = name.to_string();
+        let mut state = name.bytes().fold(7_u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
+        let fan_in = shape[1..].iter().product::<usize>().max(1) as f32;
+        let (center, spread) =
+            if name.contains("norm") || shape == [1] { (1.0, 0.3) } else { (0.0, 2.0 / fan_in.sqrt()) };
+        self.0.clear();
+        self.0.extend((0..shape.iter().product()).map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            center + spread * ((state >> 8) as f32 / (1 << 23) as f32 - 1.0)
+        }));
+        Ok(&self.0)
+    }
+}
+
+/// Models that cross every panel border: 26, 65 and 197 tokens, all switches.
+pub fn configs() -> Vec<Config> {
+    let base = VitConfig {
+        image_size: 40,
+        patch_size: 8,
+        num_classes: 7,
+        in_channels: 1,
+        dim: 24,
+        depth: 3,
+        heads: 3,
+        ..VitConfig::default()
+    };
+    let shuffled = VitConfig { shuffle: true, rescale: Rescale::Learned, ..base };
+    let configs = [
+        base,
+        shuffled,
+        VitConfig { rescale: Rescale::Half, distilled: true, ..shuffled },
+        VitConfig { image_size: 32, patch_size: 4, in_channels: 3, mlp_ratio: 2.5, qkv_bias: false, ..shuffled },
+        VitConfig { image_size: 42, patch_size: 3, pool: Pool::Avg, depth: 2, ..shuffled },
+        VitConfig { image_size: 42, patch_size: 3, pool: Pool::Avg, norm_after_pool: true, depth: 2, ..base },
+        VitConfig { image_size: 4, patch_size: 4, dim: 1, heads: 1, depth: 1, num_classes: 1, ..shuffled },
+    ];
+    configs.map(Config::Vit).to_vec()
+}
+
+/// The packed weights of a model.
+pub fn packed(config: &Config) -> Vec<f32> {
+    let mut buffer = vec![f32::NAN; packed_len(config).unwrap()];
+    pack(config, &mut Seeded::new(), &mut buffer).unwrap();
+    buffer
+}
+
+/// A batch of images that differ from each other.
+pub fn images(config: &Config, batch: usize) -> Vec<f32> {
+    (0..batch * config.image_len()).map(|i| (i % 251) as f32 / 125.0 - 1.0 + (i / config.image_len()) as f32).collect()
+}
+
+/// The logits of a batch, with scratch full of NaN so that a read before a write shows.
+pub fn logits(model: &Model, level: Level, images: &[f32]) -> Vec<f32> {
+    let batch = images.len() / model.config().image_len();
+    let mut logits = vec![f32::NAN; batch * model.config().num_classes()];
+    model.run(level, images, &mut logits, &mut vec![f32::NAN; model.scratch_len(level)]).unwrap();
+    logits
+}
+
+pub fn bits(x: &[f32]) -> Vec<u32> {
+    x.iter().map(|x| x.to_bits()).collect()
+}
+
+pub fn fused_levels() -> Vec<Level> {
+    Level::available().filter(|&level| level != Level::PORTABLE).collect()
+}

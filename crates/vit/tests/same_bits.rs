@@ -1,0 +1,102 @@
+//! Logits are the same bits for any batch, level with fused multiply-add and thread count, with and without taps.
+
+mod common;
+
+use common::{bits, configs, fused_levels, images, logits, packed};
+use vit::{Level, Model};
+
+#[test]
+fn every_fused_level_and_batch() {
+    for config in configs() {
+        let packed = packed(&config);
+        let model = Model::new(&config, &packed).unwrap();
+        let five = images(&config, 5);
+        let expected = bits(&logits(&model, Level::detect(), &five));
+        assert!(logits(&model, Level::detect(), &five).iter().all(|x| x.is_finite()), "{config:?}");
+        for level in fused_levels() {
+            assert_eq!(bits(&logits(&model, level, &five)), expected, "{level} {config:?}");
+        }
+        for batch in [1, 2] {
+            let found: Vec<f32> = five
+                .chunks(batch * config.image_len())
+                .flat_map(|images| logits(&model, Level::detect(), images))
+                .collect();
+            assert_eq!(bits(&found), expected, "batches of {batch}, {config:?}");
+        }
+    }
+}
+
+#[test]
+fn the_portable_level_agrees_to_rounding() {
+    for config in configs() {
+        let packed = packed(&config);
+        let model = Model::new(&config, &packed).unwrap();
+        let images = images(&config, 1);
+        let (a, b) = (logits(&model, Level::detect(), &images), logits(&model, Level::PORTABLE, &images));
+        let largest = a.iter().fold(0.0, |m: f32, x| m.max(x.abs()));
+        assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() <= 1e-5 * largest), "{a:?} {b:?} {config:?}");
+    }
+}
+
+/// Taps switch off what a classifier on the class token lets a run skip; nothing may change.
+#[test]
+fn taps_change_nothing_and_show_every_token() {
+    for config in configs() {
+        let packed = packed(&config);
+        let model = Model::new(&config, &packed).unwrap();
+        let (level, images) = (Level::detect(), images(&config, 2));
+        let mut tapped = vec![f32::NAN; 2 * config.num_classes()];
+        let mut seen = Vec::new();
+        let mut scratch = vec![f32::NAN; model.scratch_len(level)];
+        model
+            .run_with_taps(level, &images, &mut tapped, &mut scratch, &mut |image, tap| {
+                let [tokens, channels] = tap.shape();
+                assert_eq!([tokens, channels], config.tap_shape(tap.index()));
+                let mut values = vec![f32::NAN; tokens * channels];
+                tap.write(&mut values).unwrap();
+                assert!(values.iter().all(|x| x.is_finite()));
+                assert!(tap.write(&mut values[1..]).is_err());
+                seen.push((image, tap.index()));
+            })
+            .unwrap();
+        let expected: Vec<_> = (0..2).flat_map(|image| (0..config.taps()).map(move |i| (image, i))).collect();
+        assert_eq!(seen, expected);
+        assert_eq!(bits(&tapped), bits(&logits(&model, level, &images)), "{config:?}");
+    }
+}
+
+#[cfg(feature = "parallel")]
+#[test]
+fn every_thread_count() {
+    for threads in [1, 2, 3, 5] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        for config in configs() {
+            let packed = packed(&config);
+            let model = Model::new(&config, &packed).unwrap();
+            for batch in [0, 1, 2, 5] {
+                for level in Level::available() {
+                    let images = images(&config, batch);
+                    let mut found = vec![f32::NAN; batch * config.num_classes()];
+                    let mut scratch = vec![f32::NAN; model.parallel_scratch_len(level, &pool)];
+                    model.run_parallel(level, &pool, &images, &mut found, &mut scratch).unwrap();
+                    let expected = logits(&model, level, &images);
+                    assert_eq!(bits(&found), bits(&expected), "{threads} threads, batch {batch}, {level}, {config:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn threads_share_one_model() {
+    let config = configs()[1];
+    let packed = packed(&config);
+    let model = Model::new(&config, &packed).unwrap();
+    let images = images(&config, 2);
+    let expected = bits(&logits(&model, Level::detect(), &images));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..3).for_each(|_| assert_eq!(bits(&logits(&model, Level::detect(), &images)), expected)));
+        }
+    });
+}
