@@ -131,16 +131,15 @@ impl Entry {
             let problem = Problem::new(ProblemKind::Config, key, "a value: the key is required", "none");
             report.push(problem.near(nearest(key, self.unknown.iter().map(String::as_str))));
         }
-        if report.total() == 0 {
-            self.config().validate().unwrap_or_else(|error| report.push(problem_of(&error)));
-            self.check_lists(report);
-        }
+        check_possible(self.vit, report);
+        self.check_lists(report);
     }
 
     fn check_lists(&self, report: &mut Report) {
         let (classes, channels) = (self.vit.num_classes, self.vit.in_channels);
         let mut check = |key, len: Option<usize>, expected: usize, of| {
-            if let Some(len) = len.filter(|len| *len != expected) {
+            let judged = report.problems().iter().all(|problem| problem.name != of);
+            if let Some(len) = len.filter(|len| judged && *len != expected) {
                 let expected = format!("{expected} values, as {of} says");
                 report.push(Problem::new(ProblemKind::Config, key, expected, len.to_string()));
             }
@@ -187,6 +186,40 @@ impl Entry {
         }
         warnings
     }
+}
+
+/// Reports every impossibility: each is made possible in turn, to find the next.
+fn check_possible(mut vit: VitConfig, report: &mut Report) {
+    // What is missing has been reported; any value that goes with the others will do.
+    vit.depth = vit.depth.max(1);
+    vit.heads = vit.heads.max(1);
+    if vit.dim == 0 {
+        (vit.dim, vit.mlp_ratio) = (vit.heads, 1.0);
+    }
+    while let Err(error) = Config::Vit(vit).validate() {
+        let possible = make_possible(&mut vit, &error);
+        if possible || report.total() == 0 {
+            report.push(problem_of(&error));
+        }
+        if !possible {
+            break;
+        }
+    }
+}
+
+/// Takes the impossible part out; false if no single key is to blame.
+fn make_possible(vit: &mut VitConfig, error: &ConfigError) -> bool {
+    match *error {
+        ConfigError::NotDivisible { divisor_key: "heads", .. } => vit.heads = 1,
+        ConfigError::NotDivisible { divisor_key: "patch_size", .. } => vit.patch_size = vit.image_size,
+        ConfigError::NotPositive { key: "mlp_ratio", .. } | ConfigError::OutOfRange { key: "dim * mlp_ratio", .. } => {
+            vit.mlp_ratio = 1.0;
+        }
+        ConfigError::NotPositive { key: "layer_norm_eps", .. } => vit.layer_norm_eps = 1e-6,
+        ConfigError::Conflict { .. } => (vit.norm_after_pool, vit.distilled) = (false, false),
+        _ => return false,
+    }
+    true
 }
 
 fn set<T>(place: &mut T, value: Option<T>) {

@@ -33,7 +33,9 @@ impl Description {
     /// assert_eq!(description.preparation.resize, 248);
     /// ```
     pub fn new(config: Config) -> Self {
-        let preparation = Preparation::new(config.image_size(), config.in_channels());
+        // Beyond the bound the configuration is invalid, and what uses it says so.
+        let channels = config.in_channels().min(vit::MAX_SIZE);
+        let preparation = Preparation::new(config.image_size(), channels);
         Description { config, name: None, labels: Vec::new(), preparation }
     }
 

@@ -1,4 +1,24 @@
 //! From a PyTorch checkpoint to a model: safetensors files read, checked against what they describe, and written.
+//!
+//! ```
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("model.safetensors");
+//! # let description = weights::Description::new(weights::named("shuffle_deit_tiny")?);
+//! # weights::save(&path, &description, &mut weights::Random::new(7))?;
+//! let loaded = weights::load(&path, None)?; // any wrong tensor is named, with what was expected and found
+//! let (model, level) = (loaded.model(), vit::Level::detect());
+//! let image = vec![0.0; model.config().image_len()]; // prepared as `loaded.description().preparation` says
+//! let mut logits = vec![0.0; model.config().num_classes()];
+//! let mut scratch = vec![0.0; model.scratch_len(level)];
+//! model.run(level, &image, &mut logits, &mut scratch)?;
+//! let best = (0..logits.len()).max_by(|&a, &b| logits[a].total_cmp(&logits[b])).unwrap();
+//! println!("{}", loaded.description().label(best).unwrap_or("a class without a label"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Files are believed only after they were checked, and checking never allocates what a file merely claims. A
+//! [`TensorFile`] is consistent with itself, a [`Checkpoint`] with the model that it describes, and a [`LoadedModel`] is
+//! ready to run. [`save`] writes checkpoints, [`write_tensors`] any tensors, [`Random`] makes weights up.
 
 #![deny(unsafe_code)]
 
@@ -19,7 +39,6 @@ mod names;
 mod preparation;
 mod random;
 mod report;
-#[allow(unsafe_code)] // `from_mmap` passes its caller's promise on to `map`
 mod safetensors;
 mod source;
 mod text;

@@ -9,6 +9,15 @@ use crate::text::printable;
 const SHOWN: usize = 20;
 
 /// What is wrong with one tensor or one key of the configuration.
+///
+/// ```
+/// use weights::{Error, ProblemKind, TensorFile};
+///
+/// let empty = [2, 0, 0, 0, 0, 0, 0, 0, b'{', b'}'];
+/// let Err(Error::Invalid(report)) = TensorFile::from_bytes(&empty)?.tensor("image").map(drop) else { panic!() };
+/// assert_eq!(report.problems()[0].kind, ProblemKind::Missing);
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProblemKind {
@@ -47,8 +56,8 @@ impl ProblemKind {
             ProblemKind::Shape => "misshapen",
             ProblemKind::Type => "wrongly typed",
             ProblemKind::NotFinite => "not finite",
-            ProblemKind::Header => "wrong in the header",
-            ProblemKind::Config => "wrong in the configuration",
+            ProblemKind::Header => "wrongly declared",
+            ProblemKind::Config => "wrongly set",
         }
     }
 
@@ -64,6 +73,14 @@ impl ProblemKind {
 }
 
 /// One problem of a file; displays as a line.
+///
+/// ```
+/// # fn example(report: weights::Report) {
+/// for problem in report.problems() {
+///     println!("{}: {} instead of {}", problem.name, problem.found, problem.expected);
+/// }
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Problem {

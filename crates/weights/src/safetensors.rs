@@ -11,7 +11,9 @@ use std::io;
 use std::path::Path;
 use std::sync::Mutex;
 
-use crate::convert::{FLOAT_NAMES, FLOATS, borrow, convert};
+use safetensors::Dtype;
+
+use crate::convert::{FLOAT_NAMES, FLOATS, borrow, convert, from_little_endian};
 use crate::error::display;
 use crate::header::{self, Header, TensorInfo};
 use crate::source::{self, Source};
@@ -45,31 +47,6 @@ impl TensorFile<'static> {
         let (file, len) = source::open(path.as_ref())?;
         Self::open(display(path.as_ref()), Source::File(Mutex::new(file)), len)
     }
-
-    /// Maps a file into memory; aligned F32 values are borrowed from the map.
-    ///
-    /// # Safety
-    ///
-    /// Until the returned value is dropped, nobody may write to the file or shorten it, in this process or another.
-    /// Replacing it by renaming a new file into its place, as [`save`](crate::save) does, is harmless.
-    ///
-    /// ```
-    /// # let folder = tempfile::tempdir()?;
-    /// # let path = folder.path().join("x.safetensors");
-    /// weights::write_tensors(&path, &[("x", &[2], &[1.0, 2.0])])?;
-    /// // SAFETY: the file lies in a folder that only this test knows.
-    /// let file = unsafe { weights::TensorFile::from_mmap(&path) }?;
-    /// assert!(matches!(file.tensor("x")?, std::borrow::Cow::Borrowed([1.0, 2.0])));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub unsafe fn from_mmap(path: impl AsRef<Path>) -> Result<Self, Error> {
-        let (file, _) = source::open(path.as_ref())?;
-        // SAFETY: the caller promises that the file does not change while the map lives, and the map lives in `self`.
-        let map = unsafe { crate::map::map(&file) }
-            .map_err(|e| Error::io(&display(path.as_ref()), "map", &e, "read it instead (from_file)"))?;
-        let len = map.len() as u64;
-        Self::open(display(path.as_ref()), Source::Map(map), len)
-    }
 }
 
 impl<'a> TensorFile<'a> {
@@ -83,7 +60,7 @@ impl<'a> TensorFile<'a> {
         Self::open("(bytes in memory)".into(), Source::Bytes(bytes), bytes.len() as u64)
     }
 
-    fn open(label: String, source: Source<'a>, len: u64) -> Result<Self, Error> {
+    pub(crate) fn open(label: String, source: Source<'a>, len: u64) -> Result<Self, Error> {
         let mut prefix = [0; header::PREFIX];
         let prefix = &mut prefix[..len.min(header::PREFIX as u64) as usize];
         read(&label, &source, 0, prefix)?;
@@ -115,6 +92,14 @@ impl<'a> TensorFile<'a> {
     }
 
     /// The tensors, sorted by name.
+    ///
+    /// ```
+    /// # fn example(file: weights::TensorFile) {
+    /// for tensor in file.tensors() {
+    ///     println!("{} {} {:?}", tensor.name, tensor.dtype, tensor.shape);
+    /// }
+    /// # }
+    /// ```
     pub fn tensors(&self) -> &[TensorInfo] {
         &self.header.tensors
     }
@@ -145,6 +130,14 @@ impl<'a> TensorFile<'a> {
     }
 
     /// The values of a tensor as f32: borrowed if they are F32, aligned and in memory, else converted into a buffer.
+    ///
+    /// ```
+    /// # fn example(file: weights::TensorFile) -> Result<(), weights::Error> {
+    /// let logits = file.tensor("logits")?;
+    /// println!("the first of {} is {}", logits.len(), logits[0]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn tensor(&self, name: &str) -> Result<Cow<'_, [f32]>, Error> {
         let Some(info) = self.info(name) else {
             let nearest = crate::text::nearest(name, self.tensors().iter().map(|tensor| tensor.name.as_str()));
@@ -157,47 +150,55 @@ impl<'a> TensorFile<'a> {
         if let Some(values) = self.borrowed(info) {
             return Ok(Cow::Borrowed(values));
         }
-        let mut values = Vec::new();
+        let mut values = vec![0.0; info.len()];
         self.read_into(info, &mut values)?;
         Ok(Cow::Owned(values))
     }
 
-    /// The values where they lie, or converted into the buffer.
+    /// The values where they lie, or converted into the buffer, which grows to what the largest tensor needs.
     pub(crate) fn values<'b>(&'b self, info: &TensorInfo, buffer: &'b mut Vec<f32>) -> Result<&'b [f32], Error> {
         if let Some(values) = self.borrowed(info) {
             return Ok(values);
         }
-        self.read_into(info, buffer)?;
-        Ok(buffer)
+        if buffer.len() < info.len() {
+            buffer.reserve_exact(info.len() - buffer.len());
+            buffer.resize(info.len(), 0.0);
+        }
+        let values = &mut buffer[..info.len()];
+        self.read_into(info, values)?;
+        Ok(values)
     }
 
     /// The values where they lie, if they can be read there.
     pub(crate) fn borrowed(&self, info: &TensorInfo) -> Option<&[f32]> {
-        let bytes = source::slice(self.source.bytes()?, self.offset(info), byte_len(info)).ok()?;
-        borrow(info.dtype, bytes)
+        borrow(info.dtype, self.bytes(info)?)
     }
 
-    /// Converts the values of a tensor of one of [`FLOATS`] into a buffer, which grows to their number at most.
-    fn read_into(&self, info: &TensorInfo, buffer: &mut Vec<f32>) -> Result<(), Error> {
-        buffer.clear();
-        buffer.reserve_exact(info.len());
-        buffer.resize(info.len(), 0.0);
-        match self.source.bytes().map(|bytes| source::slice(bytes, self.offset(info), byte_len(info))) {
-            Some(Ok(bytes)) => convert(info.dtype, bytes, buffer),
-            Some(Err(error)) => return Err(read_failed(&self.label, &error)),
-            None => self.read_pieces(info, buffer)?,
+    /// Where the bytes lie, if they are in memory.
+    fn bytes(&self, info: &TensorInfo) -> Option<&[u8]> {
+        source::slice(self.source.bytes()?, self.offset(info), byte_len(info)).ok()
+    }
+
+    /// Converts the values of a tensor of one of [`FLOATS`].
+    fn read_into(&self, info: &TensorInfo, values: &mut [f32]) -> Result<(), Error> {
+        match self.bytes(info) {
+            Some(bytes) => convert(info.dtype, bytes, values),
+            None if info.dtype == Dtype::F32 => {
+                read(&self.label, &self.source, self.offset(info), bytemuck::cast_slice_mut(values))?;
+                from_little_endian(values);
+            }
+            None => self.read_pieces(info, values)?,
         }
         Ok(())
     }
 
-    /// Reads from the disk in pieces that fit the first-level cache beside what they become.
+    /// Reads halves from the disk in pieces that fit the first-level cache beside what they become.
     fn read_pieces(&self, info: &TensorInfo, values: &mut [f32]) -> Result<(), Error> {
-        const PIECE: usize = 8192;
-        let mut bytes = [0; PIECE];
-        let size = info.dtype.bitsize() / 8;
+        const PIECE: usize = 4096;
+        let mut bytes = [0; 2 * PIECE];
         let mut offset = self.offset(info);
-        for values in values.chunks_mut(PIECE / size) {
-            let bytes = &mut bytes[..values.len() * size];
+        for values in values.chunks_mut(PIECE) {
+            let bytes = &mut bytes[..2 * values.len()];
             read(&self.label, &self.source, offset, bytes)?;
             convert(info.dtype, bytes, values);
             offset += bytes.len() as u64;

@@ -4,8 +4,10 @@ use std::fmt::Write;
 
 /// Longest piece of a file that a message repeats.
 const MAX_QUOTED: usize = 120;
-/// Names compared when looking for the nearest one: enough for any real file, and a bound on what a hostile one costs.
-const MAX_CANDIDATES: usize = 4096;
+/// Names compared when looking for the nearest one, and the longest of them: enough for any real file, and a bound on
+/// what a hostile one costs.
+const MAX_CANDIDATES: usize = 1024;
+const MAX_COMPARED: usize = 64;
 /// Least similarity (1 is equal) of a name worth suggesting.
 const SIMILAR: f64 = 0.5;
 
@@ -30,7 +32,7 @@ pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a s
     let mut best = None;
     let mut most = SIMILAR;
     for candidate in candidates.into_iter().take(MAX_CANDIDATES) {
-        let short = word.len().max(candidate.len()) <= MAX_QUOTED;
+        let short = word.len().max(candidate.len()) <= MAX_COMPARED;
         let similarity = if short { strsim::normalized_damerau_levenshtein(word, candidate) } else { 0.0 };
         if similarity > most {
             (best, most) = (Some(candidate), similarity);

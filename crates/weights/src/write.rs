@@ -32,6 +32,8 @@ pub fn save<T: Tensors>(path: impl AsRef<Path>, description: &Description, tenso
 where
     Error: From<T::Error>,
 {
+    let label = display(path.as_ref());
+    description.config.validate().map_err(|error| Error::one(&label, crate::config::problem_of(&error)))?;
     let mut list: Vec<(TensorName, Vec<usize>)> = Vec::new();
     description.config.visit_tensors(&mut |name, shape| list.push((name, shape.to_vec())));
     list.sort_by_key(|(_, shape)| is_ragged(shape));
@@ -52,16 +54,17 @@ where
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn write_tensors(path: impl AsRef<Path>, tensors: &[(&str, &[usize], &[f32])]) -> Result<u64, Error> {
-    let mut tensors = tensors.to_vec();
-    tensors.sort_by_key(|(_, shape, _)| is_ragged(shape));
-    for (name, shape, values) in &tensors {
+    for (name, shape, values) in tensors {
         let twice = tensors.iter().filter(|(other, ..)| other == name).count() > 1;
-        if twice || shape.iter().product::<usize>() != values.len() {
+        let len = shape.iter().try_fold(1usize, |product, size| product.checked_mul(*size));
+        if twice || len != Some(values.len()) {
             let expected = format!("one tensor of that name, and as many values as {shape:?} has");
             let problem = Problem::new(ProblemKind::Shape, name, expected, format!("{} values", values.len()));
             return Err(Error::one(&display(path.as_ref()), problem));
         }
     }
+    let mut tensors = tensors.to_vec();
+    tensors.sort_by_key(|(_, shape, _)| is_ragged(shape));
     let declared = tensors.iter().map(|(name, shape, _)| (name.to_string(), shape.to_vec())).collect();
     write(path.as_ref(), declared, None, |out| tensors.iter().try_for_each(|(.., values)| out.values(values)))
 }

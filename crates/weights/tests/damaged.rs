@@ -230,7 +230,7 @@ fn values_of_the_configuration() {
         let mut builder = good();
         builder.config = Some(builder.config.unwrap().replace(r#""layer_norm_eps":1e-06"#, r#""layer_norm_eps":1e-6"#));
         builder.edit_config(from, to);
-        check(to, &builder.bytes(), None, &["(bytes in memory): ", "wrong in the configuration"]);
+        check(to, &builder.bytes(), None, &["(bytes in memory): ", "wrongly set"]);
         check(to, &builder.bytes(), None, needles);
     }
 }
@@ -241,6 +241,17 @@ fn several_keys_are_one_report() {
     builder.edit_config(r#""dim":4,"depth":1,"heads":2"#, r#""dim":"4","depth":0"#);
     builder.edit_config(r#""pool":"cls""#, r#""pool":"max""#);
     check("several", &builder.bytes(), None, &["4 problems", "`dim`", "`depth`", "`heads`", "`pool`"]);
+
+    let mut builder = good();
+    builder.edit_config(r#""dim":4,"depth":1,"heads":2"#, r#""dim":4,"heads":3"#);
+    builder.edit_config(r#""patch_size":4"#, r#""patch_size":3"#);
+    builder.edit_config(r#""pool":"cls""#, r#""pool":"cls","norm_after_pool":true,"labels":[]"#);
+    builder.edit_config(r#""mlp_ratio":2.0"#, r#""mlp_ratio":0.01"#);
+    let needles =
+        ["6 problems", "`depth`", "`heads`", "`patch_size`", "`norm_after_pool`", "`dim * mlp_ratio`", "`labels`"];
+    check("impossible together", &builder.bytes(), None, &needles);
+    builder.edit_config(r#""num_classes":3"#, r#""num_classes":"3""#);
+    check("labels that cannot be judged", &builder.bytes(), None, &["6 problems", "`num_classes`"]);
 }
 
 #[test]
@@ -266,7 +277,7 @@ fn headers() {
             "no fields",
             tensor(""),
             0,
-            &["tensor `x` is wrong in the header: expected dtype, shape and data_offsets", "missing field `dtype`"],
+            &["tensor `x` is wrongly declared: expected dtype, shape and data_offsets", "missing field `dtype`"],
         ),
         ("no object", r#"{"x":3}"#.into(), 0, &["`x`", "invalid type: integer `3`"]),
         (

@@ -85,11 +85,12 @@ fn aligned_singles_take_no_buffer() {
     let mut builder = medium();
     builder.padding = (64 - (8 + builder.header().len()) % 64) % 64;
     std::fs::write(&path, builder.bytes()).unwrap();
+    let buffer = if cfg!(target_endian = "little") { 0 } else { LARGEST };
     // SAFETY: nobody else knows the folder, and nothing writes to the file while it is mapped.
     let open = || unsafe { TensorFile::from_mmap(&path) };
     let (loaded, peak) = peak(|| open().and_then(|file| LoadedModel::new(weights::Checkpoint::new(file, None)?)));
     let weights = loaded.unwrap().weight_bytes();
-    assert!(peak <= weights + BOOKS, "{peak} bytes for {weights} of weights");
+    assert!(peak <= weights + buffer + BOOKS, "{peak} bytes for {weights} of weights");
 }
 
 #[test]

@@ -150,7 +150,6 @@ fn files_without_a_description() {
         assert_eq!(checkpoint.description().name.as_deref(), Some(name));
         checkpoint.description().preparation.clone()
     };
-    named(|_| {}, "deit_tiny");
     let preparation =
         named(|c| (c.image_size, c.in_channels, c.num_classes) = (64, 1, 10), "shuffle_deit_tiny_distilled");
     assert_eq!((preparation.image_size, preparation.mean), (64, vec![0.5]));
@@ -307,4 +306,15 @@ fn a_new_file_has_the_permissions_of_any_other() {
     write_tensors(&ours, &[]).unwrap();
     std::fs::write(&plain, "").unwrap();
     assert_eq!(mode(&ours), mode(&plain));
+}
+
+#[test]
+fn impossible_requests_to_write_are_errors() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.safetensors");
+    let impossible = Description::new(Config::Vit(VitConfig { patch_size: 0, in_channels: usize::MAX, ..small() }));
+    let error = save(&path, &impossible, &mut Random::new(0)).unwrap_err().to_string();
+    assert!(error.contains("`patch_size`") && error.contains("expected 1 to 1048576, found 0"), "{error}");
+    assert!(write_tensors(&path, &[("x", &[usize::MAX, 2], &[])]).is_err());
+    assert!(!path.exists());
 }
