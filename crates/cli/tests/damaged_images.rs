@@ -99,7 +99,7 @@ fn no_part_of_a_file_passes_for_the_whole() {
     for (name, bytes) in every_image() {
         // Of a PNG the pixels are complete before its last chunks and checksums.
         let needed = if name.ends_with(".jpg") { bytes.len() } else { pixels_end(&bytes) };
-        for length in (0..needed).step_by(1 + needed / 40).chain([needed - 1]) {
+        for length in (0..needed).step_by(1 + needed / 20).chain([needed - 1]) {
             assert!(scratch.load(&bytes[..length]).is_err(), "{name}: {length} of {} bytes", bytes.len());
         }
     }
@@ -121,7 +121,7 @@ fn pixels_end(png: &[u8]) -> usize {
 fn a_wrong_byte_anywhere_is_survived() {
     let scratch = Scratch::new();
     for (_, bytes) in every_image() {
-        for at in (0..bytes.len()).step_by(1 + bytes.len() / 40) {
+        for at in (0..bytes.len()).step_by(1 + bytes.len() / 20) {
             for wrong in [0x01, 0xFF] {
                 // An image or an error, either will do.
                 let _ = scratch.load(&patched(bytes.clone(), at, &[bytes[at] ^ wrong]));

@@ -9,10 +9,15 @@ use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
 use super::{ImageError, MAX_FILE_BYTES, MAX_PIXELS, MAX_SIDE, Pixels};
 
-/// Pixels that a byte of a file can stand for at most, so that a short file cannot ask for much memory: deflate shrinks
-/// by 1032 at most, to eight pixels of one bit each a byte; a JPEG spends at least a bit on each block, and a block
-/// covers 32x32 pixels at most.
-const MAX_PIXELS_PER_BYTE: u64 = 8 * 1032;
+/// Pixels that a byte of a file can stand for at most, so that a short file cannot ask for much memory. Deflate shrinks
+/// by 1032 at most, to eight pixels of one bit each a byte. A JPEG spends at least a bit on each block of 8x8 samples,
+/// which covers 16x8 pixels where no component has full resolution both ways.
+fn max_pixels_per_byte(format: ImageFormat) -> u64 {
+    match format {
+        ImageFormat::Png => 8 * 1032,
+        _ => 8 * 16 * 8,
+    }
+}
 
 /// What a PNG's metadata (a compressed colour profile, say) may grow to while it is read.
 const MAX_METADATA_BYTES: u64 = 64 << 20;
@@ -100,7 +105,7 @@ fn decode_as(bytes: &[u8], format: ImageFormat, name: &'static str) -> Result<Dy
     if width.max(height) > MAX_SIDE || pixels > MAX_PIXELS {
         return Err(Failure::TooLarge(width, height));
     }
-    if pixels > bytes.len() as u64 * MAX_PIXELS_PER_BYTE {
+    if pixels > bytes.len() as u64 * max_pixels_per_byte(format) {
         let reason = format!("its header says {width}x{height} pixels, more than {} bytes can hold", bytes.len());
         return Err(Failure::Damaged(name, reason));
     }
