@@ -70,9 +70,9 @@ impl<S: Simd> ColumnBlock<S> for LayerNorm<'_, '_> {
         for scale in &mut scale {
             *scale = s.div(s.splat(1.0), s.sqrt(s.add(*scale, s.splat(self.eps))));
         }
-        for r in 0..self.x.rows() {
+        for (r, row) in rows(self.x).enumerate() {
             let (gamma, beta) = (s.splat(self.gamma[r]), s.splat(self.beta[r]));
-            let mut y = load::<S, V>(s, &self.row(r)[block.clone()]);
+            let mut y = load::<S, V>(s, &row[block.clone()]);
             for v in 0..V {
                 y[v] = s.mul_add(s.mul(s.sub(y[v], mean[v]), scale[v]), gamma, beta);
             }
@@ -83,11 +83,6 @@ impl<S: Simd> ColumnBlock<S> for LayerNorm<'_, '_> {
 }
 
 impl LayerNorm<'_, '_> {
-    #[inline(always)]
-    fn row(&self, r: usize) -> &[f32] {
-        self.x.row(r).expect("rows are contiguous: checked by layer_norm")
-    }
-
     /// The mean over the rows of `(x - center)^POWER`, in 4 partial sums by `r mod 4` so that additions need not wait for
     /// each other.
     #[inline(always)]
@@ -98,14 +93,14 @@ impl LayerNorm<'_, '_> {
         center: [S::F32; V],
     ) -> [S::F32; V] {
         let mut sums = [[s.splat(0.0); V]; 4];
-        let whole = self.x.rows() / 4 * 4;
-        for r in (0..whole).step_by(4) {
-            for (i, sum) in sums.iter_mut().enumerate() {
-                add_deviation::<S, V, POWER>(s, sum, load(s, &self.row(r + i)[block.clone()]), center);
+        let mut rows = rows(self.x);
+        for _ in 0..self.x.rows() / 4 {
+            for (sum, row) in sums.iter_mut().zip(&mut rows) {
+                add_deviation::<S, V, POWER>(s, sum, load(s, &row[block.clone()]), center);
             }
         }
-        for r in whole..self.x.rows() {
-            add_deviation::<S, V, POWER>(s, &mut sums[0], load(s, &self.row(r)[block.clone()]), center);
+        for row in rows {
+            add_deviation::<S, V, POWER>(s, &mut sums[0], load(s, &row[block.clone()]), center);
         }
         let [mut mean, b, c, d] = sums;
         for v in 0..V {
@@ -114,6 +109,11 @@ impl LayerNorm<'_, '_> {
         }
         mean
     }
+}
+
+#[inline(always)]
+fn rows<'a>(x: &View<'a>) -> impl Iterator<Item = &'a [f32]> + use<'a> {
+    x.row_iter().expect("rows are contiguous: checked by layer_norm")
 }
 
 /// `sum += (x - center)^POWER`

@@ -110,7 +110,14 @@ impl ChannelOrder {
 
     /// The channels in order of position.
     pub fn iter(self) -> impl ExactSizeIterator<Item = usize> + Clone {
-        (0..self.channels).map(move |position| self.channel(position))
+        self.walk(0, self.channels)
+    }
+
+    /// The channels of `len` positions from `first` on, a step costing an addition where [`ChannelOrder::channel`] divides.
+    #[inline(always)]
+    pub(crate) fn walk(self, first: usize, len: usize) -> Walk {
+        let next = if len == 0 { 0 } else { self.channel(first) };
+        Walk { order: self, position: first, end: first + len, next }
     }
 
     /// How many times this order must be applied to give the identity: the multiplicative order of the stride.
@@ -144,6 +151,44 @@ impl ChannelOrder {
         }
     }
 }
+
+/// The channels of consecutive positions.
+#[derive(Clone)]
+pub(crate) struct Walk {
+    order: ChannelOrder,
+    position: usize,
+    end: usize,
+    /// The channel at `position`.
+    next: usize,
+}
+
+impl Iterator for Walk {
+    type Item = usize;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<usize> {
+        if self.position == self.end {
+            return None;
+        }
+        let channel = self.next;
+        self.position += 1;
+        let modulus = self.order.channels - 1;
+        let sum = channel + self.order.stride;
+        self.next = match self.position {
+            last if last == modulus => modulus,
+            // The stride is below the modulus, so one subtraction reduces the sum.
+            _ if sum >= modulus => sum - modulus,
+            _ => sum,
+        };
+        Some(channel)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.end - self.position, Some(self.end - self.position))
+    }
+}
+
+impl ExactSizeIterator for Walk {}
 
 /// Copies `view` to `out`, element by element: what a shuffle costs where it is not free.
 ///

@@ -245,6 +245,18 @@ impl<'a> View<'a> {
 
     frame_methods!();
 
+    /// The rows in order, if their values lie side by side.
+    #[inline(always)]
+    pub(crate) fn row_iter(&self) -> Option<impl Iterator<Item = &'a [f32]> + use<'a>> {
+        let View { data, frame: Frame { rows, columns } } = *self;
+        if !columns.is_contiguous() {
+            return None;
+        }
+        let start = if columns.len == 0 { 0 } else { columns.offset(0) };
+        let offsets = rows.order.walk(rows.first, rows.len).map(move |channel| start + rows.stride * channel);
+        Some(offsets.map(move |offset| &data[if columns.len == 0 { 0..0 } else { offset..offset + columns.len }]))
+    }
+
     /// The base of the even rows and the values from one to the next, if rows are evenly spaced and contiguous.
     pub(crate) fn even_rows(&self) -> Option<(&'a [f32], usize)> {
         let (data, [row_stride, column_stride]) = self.strided()?;
