@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::json::{Short, for_each_entry};
+use crate::text::{printable, sentence};
 use crate::{Problem, ProblemKind, Report};
 
 /// Bytes in front of the header: its length as a little-endian 64-bit number.
@@ -118,9 +119,9 @@ struct Entry<'a> {
 fn read_tensor(name: &str, value: &RawValue) -> Result<TensorInfo, Problem> {
     let problem = |expected: &str, found: String| Problem::new(ProblemKind::Header, name, expected, found);
     let fields = "dtype, shape and data_offsets of that format";
-    let entry: Entry = serde_json::from_str(value.get()).map_err(|e| problem(fields, e.to_string()))?;
+    let entry: Entry = serde_json::from_str(value.get()).map_err(|e| problem(fields, sentence(e)))?;
     let dtype: Dtype = serde_json::from_str(entry.dtype.get())
-        .map_err(|_| problem("a dtype of the format, such as \"F32\"", crate::text::printable(entry.dtype.get())))?;
+        .map_err(|_| problem("a dtype of the format, such as \"F32\"", printable(entry.dtype.get())))?;
     let shape: Result<Vec<usize>, _> = entry.shape.0.iter().map(|&size| usize::try_from(size)).collect();
     let (begin, end) = entry.data_offsets;
     let Some((shape, bytes)) = shape.ok().and_then(|shape| byte_len(dtype, &shape).map(|bytes| (shape, bytes))) else {
@@ -182,7 +183,7 @@ fn read_metadata(value: &RawValue, metadata: &mut Vec<(String, String)>, report:
     };
     let read = for_each_entry(value.get(), &mut |key, value| match serde_json::from_str(value.get()) {
         Ok(text) => metadata.push((key, text)),
-        Err(error) => problem(format!("in `{}`: {error}", crate::text::printable(&key))),
+        Err(error) => problem(format!("in `{}`: {}", printable(&key), sentence(error))),
     });
     if let Err(error) = read {
         problem(error);

@@ -7,12 +7,12 @@ use serde::Deserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::text::printable;
+use crate::text::{printable, sentence};
 
 /// Calls `entry` with every key and the text of its value, in the order of the file.
 pub(crate) fn for_each_entry(text: &str, entry: &mut dyn FnMut(String, &RawValue)) -> Result<(), String> {
     let mut json = serde_json::Deserializer::from_str(text);
-    json.deserialize_map(Entries(entry)).and_then(|()| json.end()).map_err(|error| error.to_string())
+    json.deserialize_map(Entries(entry)).and_then(|()| json.end()).map_err(sentence)
 }
 
 struct Entries<'f>(&'f mut dyn FnMut(String, &RawValue));

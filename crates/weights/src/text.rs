@@ -4,6 +4,8 @@ use std::fmt::Write;
 
 /// Longest piece of a file that a message repeats.
 const MAX_QUOTED: usize = 120;
+/// Longest sentence about a file that another crate words, pieces of the file included.
+const MAX_SENTENCE: usize = 400;
 /// Names compared when looking for the nearest one, and the longest of them: enough for any real file, and a bound on
 /// what a hostile one costs.
 const MAX_CANDIDATES: usize = 1024;
@@ -14,12 +16,21 @@ const SIMILAR: f64 = 0.5;
 /// The text with control characters escaped, so that a file cannot drive the reader's terminal, and the middle of a
 /// very long one left out.
 pub(crate) fn printable(text: &str) -> String {
-    let count = text.chars().count();
+    shorten(text, MAX_QUOTED)
+}
+
+/// As [`printable`], for another crate's words about a file.
+pub(crate) fn sentence(words: impl std::fmt::Display) -> String {
+    shorten(&words.to_string(), MAX_SENTENCE)
+}
+
+fn shorten(text: &str, max: usize) -> String {
+    let (count, cut) = (text.chars().count(), max - 20);
     let mut out = String::new();
     for (i, c) in text.chars().enumerate() {
         match c {
-            _ if count > MAX_QUOTED && i == MAX_QUOTED - 20 => out.push_str("..."),
-            _ if count > MAX_QUOTED && i > MAX_QUOTED - 20 && i + 17 < count => {}
+            _ if count > max && i == cut => out.push_str("..."),
+            _ if count > max && i > cut && i + 17 < count => {}
             c if c.is_control() => write!(out, "{}", c.escape_default()).unwrap_or_default(),
             c => out.push(c),
         }

@@ -110,6 +110,26 @@ fn text_from_a_file_cannot_drive_a_terminal() {
     assert!(warnings.contains("\\n]0;x") && warnings.chars().all(|c| !c.is_control()), "{warnings:?}");
 }
 
+#[test]
+fn messages_stay_short() {
+    let long = "x".repeat(1 << 20);
+    for header in [
+        format!(r#"{{"x":"{long}"}}"#),
+        format!(r#"{{"{long}":3}}"#),
+        format!(r#"{{"x":{{"dtype":"{long}","shape":[],"data_offsets":[0,0]}}}}"#),
+        format!(r#"{{"__metadata__":{{"config":["{long}"]}}}}"#),
+        format!(r#""{long}""#),
+        format!(r#"{{"{long}":"#),
+    ] {
+        let message = complaint(&raw(&header, &[]), None).unwrap();
+        assert!(message.len() < 1000, "{} bytes: {}", message.len(), &message[..1000]);
+    }
+    let mut builder = good();
+    builder.edit_config(r#""pool":"cls""#, &format!(r#""pool":"{long}","{long}":0"#));
+    builder.tensor("norm.bias").name = long;
+    assert!(complaint(&builder.bytes(), None).unwrap().len() < 1000);
+}
+
 /// Values of JSON that a header or a configuration may hold anywhere.
 fn junk() -> impl Strategy<Value = String> {
     prop::sample::select(vec![
