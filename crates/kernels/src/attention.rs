@@ -16,7 +16,7 @@ const MAX_BLOCK: usize = 4;
 /// assert!(kernels::attention_scratch_len(197) >= 197 * 48);
 /// ```
 pub const fn attention_scratch_len(keys: usize) -> usize {
-    keys * MAX_BLOCK * MAX_LANES
+    keys.saturating_mul(MAX_BLOCK * MAX_LANES)
 }
 
 /// One head of attention over channel-major matrices: `out[:, i] = sum_j softmax_j(scale * k[:, j] . q[:, i]) v[:, j]`.

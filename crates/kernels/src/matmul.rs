@@ -43,9 +43,9 @@ pub struct PackedMatrix<'a> {
 }
 
 impl<'a> PackedMatrix<'a> {
-    /// Values of the packed form of a `rows` x `columns` matrix.
+    /// Values of the packed form of a `rows` x `columns` matrix; `usize::MAX` if there is no such number.
     pub const fn packed_len(rows: usize, columns: usize) -> usize {
-        rows.div_ceil(PACKED_ROWS) * PACKED_ROWS * columns
+        rows.div_ceil(PACKED_ROWS).saturating_mul(PACKED_ROWS).saturating_mul(columns)
     }
 
     /// Packs a matrix into the front of `buffer`.
@@ -57,12 +57,13 @@ impl<'a> PackedMatrix<'a> {
         let len = Self::packed_len(rows, columns);
         check_at_least("PackedMatrix::pack", "buffer", len, buffer.len())?;
         let data = &mut buffer[..len];
-        for (group, values) in data.chunks_exact_mut((PACKED_ROWS * columns).max(1)).enumerate() {
-            for (k, column) in values.chunks_exact_mut(PACKED_ROWS).enumerate() {
-                for (r, value) in column.iter_mut().enumerate() {
-                    let row = group * PACKED_ROWS + r;
-                    *value = if row < rows { matrix.at(row, k) } else { 0.0 };
-                }
+        data.fill(0.0);
+        for row in 0..rows {
+            let group = &mut data[row / PACKED_ROWS * PACKED_ROWS * columns..];
+            let places = group.iter_mut().skip(row % PACKED_ROWS).step_by(PACKED_ROWS);
+            match matrix.row(row) {
+                Some(values) => places.zip(values).for_each(|(place, value)| *place = *value),
+                None => places.zip(0..columns).for_each(|(place, k)| *place = matrix.at(row, k)),
             }
         }
         Ok(PackedMatrix { rows, columns, data })

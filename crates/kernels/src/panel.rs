@@ -134,7 +134,7 @@ impl<'a> Panels<'a> {
     /// # Errors
     /// [`Error::Length`] unless `data` holds exactly `rows * layout.padded()` values.
     pub fn new(data: &'a [f32], rows: usize, layout: PanelLayout) -> Result<Self, Error> {
-        check_len("Panels::new", "data", rows * layout.padded(), data.len())?;
+        check_len("Panels::new", "data", rows.saturating_mul(layout.padded()), data.len())?;
         Ok(Panels { data, stored_rows: rows, rows: (0, rows), layout })
     }
 
@@ -143,8 +143,9 @@ impl<'a> Panels<'a> {
     /// # Errors
     /// [`Error::Length`] if `data` is too short.
     pub fn single(data: &'a [f32], rows: usize, columns: usize) -> Result<Self, Error> {
-        check_at_least("Panels::single", "data", rows * columns, data.len())?;
-        Panels::new(&data[..rows * columns], rows, PanelLayout::single(columns))
+        let len = rows.saturating_mul(columns);
+        check_at_least("Panels::single", "data", len, data.len())?;
+        Panels::new(&data[..len], rows, PanelLayout::single(columns))
     }
 
     /// Some of the rows of every panel.

@@ -252,9 +252,11 @@ impl<'a> View<'a> {
         if !columns.is_contiguous() {
             return None;
         }
-        let start = if columns.len == 0 { 0 } else { columns.offset(0) };
-        let offsets = rows.order.walk(rows.first, rows.len).map(move |channel| start + rows.stride * channel);
-        Some(offsets.map(move |offset| &data[if columns.len == 0 { 0..0 } else { offset..offset + columns.len }]))
+        let channels = rows.order.walk(rows.first, rows.len);
+        Some(channels.map(move |channel| match columns.len {
+            0 => &data[..0],
+            len => &data[rows.stride * channel + columns.offset(0)..][..len],
+        }))
     }
 
     /// The base of the even rows and the values from one to the next, if rows are evenly spaced and contiguous.
@@ -271,7 +273,9 @@ impl<'a> View<'a> {
         }
         let empty = rows.len == 0 || columns.len == 0;
         let start = if empty { 0 } else { self.frame.offset(0, 0) };
-        Some((&self.data[start..], [rows.stride, columns.stride]))
+        // The stride of an axis that has no second element means nothing, and may be anything.
+        let stride = |axis: &Axis| if axis.len > 1 { axis.stride } else { 0 };
+        Some((&self.data[start..], [stride(rows), stride(columns)]))
     }
 }
 

@@ -96,3 +96,19 @@ fn levels_by_name() {
     let error = "avx9000".parse::<Level>().unwrap_err().to_string();
     assert!(error.contains("portable"), "{error}");
 }
+
+/// Sizes whose products leave `usize`: bounds must not wrap around and let a kernel read beyond its slices.
+#[test]
+fn products_of_sizes_do_not_wrap() {
+    let huge = usize::MAX / 8 + 2; // times 8, a packed group's rows, is 8 again
+    let data = [1.0; 64];
+    assert!(PackedMatrix::from_packed(8, huge, &data[..8]).is_err());
+    assert!(PackedMatrix::pack(&View::with_strides(&data, [8, huge], [0, 0]).unwrap(), &mut [0.0; 8]).is_err());
+    assert!(Panels::single(&data, huge, 8).is_err());
+    assert!(Panels::new(&data[..8], huge, PanelLayout::single(8)).is_err());
+    assert!(View::with_strides(&data, [huge, 8], [8, 1]).is_err());
+    let mut out = [0.0; 8];
+    let single = View::with_strides(&data, [1, 8], [usize::MAX, 1]).unwrap();
+    matmul(Level::detect(), &single, &single.transpose(), &mut ViewMut::new(&mut out, 1, 1).unwrap()).unwrap();
+    assert_eq!(out[0], 8.0);
+}

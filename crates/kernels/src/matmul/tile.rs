@@ -38,7 +38,7 @@ pub(crate) fn accumulate<S: Simd, const R: usize, const V: usize>(
     if depth == 0 {
         return;
     }
-    assert!((R - 1) * a.row + (depth - 1) * a.step < a.data.len());
+    assert!(span([R, depth], [a.row, a.step]) < a.data.len());
     if V == 1 && b.columns < S::LANES {
         for k in 0..depth {
             let bk = [s.load_up_to(&b.data[k * b.step..][..b.columns]); V];
@@ -47,7 +47,7 @@ pub(crate) fn accumulate<S: Simd, const R: usize, const V: usize>(
         }
         return;
     }
-    assert!((depth - 1) * b.step + V * S::LANES <= b.data.len());
+    assert!(span([depth, V * S::LANES], [b.step, 1]) < b.data.len());
     let (mut ap, mut bp) = (a.data.as_ptr(), b.data.as_ptr());
     for _ in 0..depth {
         let mut bk = [s.splat(0.0); V];
@@ -60,6 +60,13 @@ pub(crate) fn accumulate<S: Simd, const R: usize, const V: usize>(
         ap = ap.wrapping_add(a.step);
         bp = bp.wrapping_add(b.step);
     }
+}
+
+/// The offset of the last element of a non-empty strided block; `usize::MAX` if there is no such number.
+#[inline(always)]
+fn span(lens: [usize; 2], strides: [usize; 2]) -> usize {
+    let [outer, inner] = [0, 1].map(|i| (lens[i] - 1).saturating_mul(strides[i]));
+    outer.saturating_add(inner)
 }
 
 /// `acc[r] += a[r * row] * b`
