@@ -96,6 +96,12 @@ pub enum Error {
         /// The argument.
         what: &'static str,
     },
+    /// Two matrices are cut into different panels, or into those of another level.
+    #[error("{operation}: both matrices must be cut as Level::panels cuts them at the level that runs")]
+    Layout {
+        /// The function that was called.
+        operation: &'static str,
+    },
     /// The number of groups does not divide the number of channels.
     #[error("channel shuffle: {groups} groups do not divide {channels} channels")]
     Groups {

@@ -110,3 +110,18 @@ pub fn attention(
         }
     }
 }
+
+/// `out[j][t] = exp(sum_r w[j][r] x[r][t] - sum_r x[r][t]^2 / 2) / sqrt(m)`, `w` m x d, `x` d x `tokens`, `out` m x `tokens`.
+///
+/// ```
+/// let mut out = [0.0];
+/// kernels::reference::random_features(&[1.0, 0.0], &[1.0, 1.0], [1, 2, 1], &mut out);
+/// assert_eq!(out, [1.0]);
+/// ```
+pub fn random_features(w: &[f64], x: &[f64], [m, d, tokens]: [usize; 3], out: &mut [f64]) {
+    matmul(w, x, [m, d, tokens], out);
+    for (i, y) in out.iter_mut().enumerate() {
+        let squares: f64 = (0..d).map(|r| x[r * tokens + i % tokens]).map(|x| x * x).sum();
+        *y = libm::exp(*y - squares / 2.0) / libm::sqrt(m as f64);
+    }
+}

@@ -280,3 +280,60 @@ fn attention_over_sizes_in_one_panel_and_in_many() {
         }
     }
 }
+
+#[test]
+fn random_features_over_sizes() {
+    for level in levels() {
+        for [m, d] in [[1, 1], [32, 64], [7, 5]] {
+            for n in LENGTHS {
+                let (w, x) = (paint(m * d, 1), paint(d * n, 2));
+                let mut exact = vec![0.0; m * n];
+                reference::random_features(&to_f64(&w), &to_f64(&x), [m, d, n], &mut exact);
+                let mut buffer = vec![0.0; PackedMatrix::packed_len(m, d)];
+                let packed = PackedMatrix::pack(&View::new(&w, m, d).unwrap(), &mut buffer).unwrap();
+                let mut out = vec![f32::NAN; m * n];
+                let mut view = ViewMut::new(&mut out, m, n).unwrap();
+                random_features(level, &packed, &View::new(&x, d, n).unwrap(), &mut view).unwrap();
+                // The exponent is off by two dot products' rounding, the result relatively by as much.
+                let largest = exact.iter().fold(0.0_f64, |m, x| m.max(x.abs()));
+                assert_close(&format!("{level} {m}x{d}x{n}"), &out, &exact, largest * (2.0 * dot_tolerance(d) + 1e-6));
+            }
+        }
+    }
+}
+
+#[test]
+fn token_products_over_sizes_with_the_same_bits() {
+    for [m, n] in [[1, 1], [65, 32], [5, 3], [4, 2]] {
+        for tokens in LENGTHS {
+            let (a, b) = (paint(m * tokens, 1), paint(n * tokens, 2));
+            let exact: Vec<f64> = (0..m * n)
+                .map(|i| (0..tokens).map(|t| f64::from(a[i / n * tokens + t]) * f64::from(b[i % n * tokens + t])).sum())
+                .collect();
+            let mut fused: Option<Vec<f32>> = None;
+            for level in levels() {
+                let layout = level.panels(tokens);
+                let panels = |x: &[f32], rows: usize| {
+                    let mut data = vec![0.0; rows * layout.padded()];
+                    for p in 0..layout.count() {
+                        let (range, valid) = (layout.range(p), layout.valid(p));
+                        for r in 0..rows {
+                            data[rows * range.start + r * range.len()..][..valid]
+                                .copy_from_slice(&x[r * tokens + range.start..][..valid]);
+                        }
+                    }
+                    data
+                };
+                let (a, b) = (panels(&a, m), panels(&b, n));
+                let (a, b) = (Panels::new(&a, m, layout).unwrap(), Panels::new(&b, n, layout).unwrap());
+                let mut out = vec![f32::NAN; m * n];
+                token_products(level, &a, &b, &mut out).unwrap();
+                let what = format!("{level} {m}x{n} over {tokens}");
+                assert_close(&what, &out, &exact, dot_tolerance(tokens));
+                if level != Level::PORTABLE {
+                    assert_eq!(*fused.get_or_insert_with(|| out.clone()), out, "{what}");
+                }
+            }
+        }
+    }
+}
