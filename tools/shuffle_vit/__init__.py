@@ -6,5 +6,10 @@ The Rust program is checked against this package, so it favours the plainest way
 from .checkpoint import load, save
 from .cost import macs, parameters
 from .model import PlainViT, channel_shuffle, complete
+from .registry import MODELS, build, named
+from .swin import Swin
+from .t2t import T2TViT
 
-__all__ = ["PlainViT", "channel_shuffle", "complete", "load", "macs", "parameters", "save"]
+__all__ = [
+    "MODELS", "PlainViT", "Swin", "T2TViT", "build", "channel_shuffle", "complete", "load", "macs", "named", "parameters", "save",
+]  # fmt: skip

@@ -23,9 +23,12 @@ def complete(config):
         raise ValueError(f"config lacks {', '.join(missing)}")
     if config["dim"] % config["heads"]:
         raise ValueError(f"{config['heads']} heads do not divide dim {config['dim']}")
+    if config["tokens"].startswith("t2t") and config["patch_size"] != 16:
+        raise ValueError(f"patch_size is {config['patch_size']}, but tokens {config['tokens']} go with 16")
     if config["image_size"] % config["patch_size"]:
         raise ValueError(f"patch_size {config['patch_size']} does not divide image_size {config['image_size']}")
-    allowed = {"arch": ("vit",), "tokens": ("patch",), "pool": ("cls", "avg"), "rescale": ("learned", "half", "none")}
+    allowed = {"arch": ("vit",), "tokens": ("patch", "t2t_performer", "t2t_transformer"), "pool": ("cls", "avg"),
+               "rescale": ("learned", "half", "none")}  # fmt: skip
     for key, values in allowed.items():
         if config[key] not in values:
             raise ValueError(f"{key} is {config[key]!r}, not one of {', '.join(values)}")
@@ -120,13 +123,17 @@ class PatchEmbed(nn.Module):
 class PlainViT(nn.Module):
     """DeiT of any size, from the `config` of a checkpoint. Images come in normalised, `[B, in_channels, S, S]`."""
 
+    TOKENS = ("patch",)
+
     def __init__(self, config):
         super().__init__()
         self.config = config = complete(config)
+        if config["tokens"] not in self.TOKENS:
+            raise ValueError(f"{type(self).__name__} has no tokens {config['tokens']}; shuffle_vit.build chooses the class")
         width = config["dim"] * (2 if config["shuffle"] else 1)
         patches = (config["image_size"] // config["patch_size"]) ** 2
         self.class_tokens = 2 if config["distilled"] else 1
-        self.patch_embed = PatchEmbed(config["in_channels"], width, config["patch_size"])
+        self.add_embedding(width)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
         if config["distilled"]:
             self.dist_token = nn.Parameter(torch.zeros(1, 1, width))
@@ -139,6 +146,13 @@ class PlainViT(nn.Module):
         if config["distilled"]:
             self.head_dist = nn.Linear(width, config["num_classes"])
         self.initialise()
+
+    def add_embedding(self, width):
+        self.patch_embed = PatchEmbed(self.config["in_channels"], width, self.config["patch_size"])
+
+    def tokenise(self, images):
+        """Row-major patch tokens."""
+        return self.patch_embed(images)
 
     def initialise(self):
         """Normal weights whose deviation keeps activations of order 1 at any width, each layer's last linear smaller.
@@ -160,7 +174,7 @@ class PlainViT(nn.Module):
                     nn.init.zeros_(module.bias)
 
     def embed(self, images):
-        x = self.patch_embed(images)
+        x = self.tokenise(images)
         tokens = [self.cls_token, self.dist_token] if self.config["distilled"] else [self.cls_token]
         return torch.cat([token.expand(len(x), -1, -1) for token in tokens] + [x], dim=1) + self.pos_embed
 
