@@ -1,2 +1,7 @@
-//! placeholder
-fn main() {}
+//! The program `shuffle-vit`; everything is in the library beside it.
+
+#![forbid(unsafe_code)]
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

@@ -1,0 +1,367 @@
+//! The command line: every command's flags, what they accept, and the examples of `--help`.
+
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args, Parser, Subcommand};
+use vit::Level;
+
+/// Most threads that `--threads` accepts: beyond any machine, and below what would exhaust one.
+const MAX_THREADS: u32 = 1024;
+
+/// Most images of a call of `bench`.
+const MAX_BATCH: u32 = 1 << 16;
+
+/// Classify images with tiny vision transformers that have the channel-shuffle module.
+///
+/// A model trained on Fashion-MNIST is inside the program; other models are safetensors files as PyTorch and timm
+/// export them.
+#[derive(Debug, Parser)]
+#[command(
+    name = "shuffle-vit",
+    version,
+    after_help = "\
+Examples:
+  shuffle-vit classify samples/sneaker.png
+  shuffle-vit bench --arch deit_tiny --threads 1
+  shuffle-vit COMMAND --help    flags and examples of a command
+
+Exit codes: 0 done, 1 something failed (stderr says what), 2 wrong usage."
+)]
+pub(crate) struct Program {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Name what images show: class, probability and milliseconds for each
+    Classify(ClassifyArgs),
+    /// Run a model on raw tensors and write its logits, for comparing it with PyTorch
+    Run(RunArgs),
+    /// Time a model
+    Bench(BenchArgs),
+    /// Show a model's configuration, and parameters and multiply-accumulates of each layer
+    Inspect(InspectArgs),
+    /// Write a checkpoint with seeded random weights
+    ExportRandom(ExportRandomArgs),
+    /// Measure a model's accuracy on labelled images: top-1, top-5 and a confusion matrix
+    Eval(EvalArgs),
+}
+
+/// How a command computes.
+#[derive(Debug, Args)]
+pub(crate) struct ComputeArgs {
+    /// Threads to compute on; results do not depend on it [default: all cores]
+    #[arg(long, value_name = "N", value_parser = threads, allow_negative_numbers = true)]
+    pub threads: Option<usize>,
+
+    /// Type of the numbers computed with; this version has f32
+    #[arg(long, default_value = "f32", value_parser = dtype)]
+    pub dtype: Dtype,
+
+    #[command(flatten)]
+    pub level: LevelArgs,
+}
+
+/// Which instructions a command uses.
+#[derive(Debug, Args)]
+pub(crate) struct LevelArgs {
+    /// Instruction set: auto (the best of this CPU), portable, avx2 or avx512
+    #[arg(long, env = "SHUFFLE_VIT_LEVEL", default_value = "auto", value_parser = level)]
+    pub level: Level,
+}
+
+/// How a command answers.
+#[derive(Debug, Args)]
+pub(crate) struct OutputArgs {
+    /// Print one JSON document instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A checkpoint, or the model inside the program.
+#[derive(Debug, Args)]
+pub(crate) struct OptionalModelArgs {
+    /// Checkpoint (safetensors) [default: the model inside the program, trained on Fashion-MNIST]
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<PathBuf>,
+
+    /// Name of the checkpoint's model, if the file does not describe it (as files exported from timm)
+    #[arg(long, value_name = "NAME", value_parser = arch, requires = "model")]
+    pub arch: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The milliseconds are those of the model, without reading and resizing the image.
+
+Examples:
+  shuffle-vit classify samples/sneaker.png
+  shuffle-vit classify --top 3 --json samples/*.png
+  shuffle-vit classify --model deit_tiny.safetensors --arch deit_tiny cat.jpg
+  shuffle-vit classify --dump-input input.safetensors samples/bag.png
+
+JSON: [{\"image\", \"top\": [{\"index\", \"label\", \"probability\"}], \"ms\"}]; a class without a name has the label null.")]
+pub(crate) struct ClassifyArgs {
+    /// PNG or JPEG files
+    #[arg(required = true, value_name = "IMAGE")]
+    pub images: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub model: OptionalModelArgs,
+
+    /// Most probable classes to print for each image
+    #[arg(long, value_name = "K", default_value = "1", value_parser = positive, allow_negative_numbers = true)]
+    pub top: u32,
+
+    /// Also write the normalised pixels as F32 tensor `image` [images, channels, size, size], which `run` reads
+    #[arg(long, value_name = "FILE")]
+    pub dump_input: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub compute: ComputeArgs,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+IN holds the F32 tensor `image` [batch, channels, size, size], already normalised. OUT gets `logits` [batch, classes]
+and, with --taps, `tap.0`, `tap.1`, ...: the tokens after each block, [batch, tokens, channels], class tokens first,
+channels in logical order. With --taps one thread computes.
+
+Examples:
+  shuffle-vit run --model tiny.safetensors --input in.safetensors --output out.safetensors --taps
+  shuffle-vit run --model timm.safetensors --arch deit_tiny --input in.safetensors --output out.safetensors --json
+
+JSON: {\"output\", \"batch\", \"taps\", \"ms\"}; `taps` says how many were written, `ms` is for the whole batch.")]
+pub(crate) struct RunArgs {
+    /// Checkpoint (safetensors)
+    #[arg(long, value_name = "FILE")]
+    pub model: PathBuf,
+
+    /// Tensors to read
+    #[arg(long, value_name = "IN")]
+    pub input: PathBuf,
+
+    /// File to write; it appears when it is complete
+    #[arg(long, value_name = "OUT")]
+    pub output: PathBuf,
+
+    /// Also write what every block puts out
+    #[arg(long)]
+    pub taps: bool,
+
+    /// Name of the checkpoint's model, if the file does not describe it (as files exported from timm)
+    #[arg(long, value_name = "NAME", value_parser = arch)]
+    pub arch: Option<String>,
+
+    #[command(flatten)]
+    pub compute: ComputeArgs,
+
+    #[command(flatten)]
+    pub format: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("subject").required(true).multiple(true).args(["model", "arch"]), after_help = "\
+Times are per call, a call being a batch; loading is not counted, nor are at least 3 calls in advance. Multiply-
+accumulates are per image and counted on all tokens, whatever clever execution saves.
+
+Examples:
+  shuffle-vit bench --arch deit_tiny --threads 1
+  shuffle-vit bench --arch shuffle_deit_tiny --batch 8 --iters 20 --json
+  shuffle-vit bench --model tiny.safetensors --level portable
+
+JSON: {\"name\", \"dtype\", \"threads\", \"batch\", \"iters\", \"median_ms\", \"min_ms\", \"p90_ms\", \"images_per_s\", \"gmacs\",
+\"gmacs_per_s\", \"params\", \"weight_bytes\", \"scratch_bytes\", \"peak_rss_bytes\", \"level\"}; peak_rss_bytes is the whole
+process's, and null where the system does not tell (it is read from /proc/self/status).")]
+pub(crate) struct BenchArgs {
+    /// Checkpoint (safetensors)
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<PathBuf>,
+
+    /// Built-in model with random weights; with --model, the name of the file's model if the file does not describe it
+    #[arg(long, value_name = "NAME", value_parser = arch)]
+    pub arch: Option<String>,
+
+    /// Images a call
+    #[arg(long, value_name = "B", default_value = "1", value_parser = batch, allow_negative_numbers = true)]
+    pub batch: usize,
+
+    /// Calls that are timed
+    #[arg(long, value_name = "N", default_value = "50", value_parser = positive, allow_negative_numbers = true)]
+    pub iters: u32,
+
+    #[command(flatten)]
+    pub compute: ComputeArgs,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("subject").required(true).multiple(true).args(["file", "arch"]), after_help = "\
+A file is loaded as the other commands load it, so one that passes here runs there.
+
+Examples:
+  shuffle-vit inspect tiny.safetensors
+  shuffle-vit inspect --arch shuffle_deit_tiny --json
+  shuffle-vit inspect timm.safetensors --arch deit_tiny
+
+JSON: {\"name\", \"params\", \"gmacs\", \"layers\": [{\"name\", \"params\", \"macs\"}]}")]
+pub(crate) struct InspectArgs {
+    /// Checkpoint (safetensors)
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+
+    /// Built-in model; with FILE, the name of the file's model if the file does not describe it
+    #[arg(long, value_name = "NAME", value_parser = arch)]
+    pub arch: Option<String>,
+
+    #[command(flatten)]
+    pub level: LevelArgs,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The same seed gives the same file on every machine.
+
+Examples:
+  shuffle-vit export-random --arch shuffle_deit_tiny --seed 7 random.safetensors
+  shuffle-vit export-random --arch deit_small --seed 0 random.safetensors --json
+
+JSON: {\"output\", \"params\", \"bytes\"}")]
+pub(crate) struct ExportRandomArgs {
+    /// Built-in model
+    #[arg(long, value_name = "NAME", value_parser = arch)]
+    pub arch: String,
+
+    /// Whole number that the weights follow from
+    #[arg(long, value_name = "S", default_value = "0", allow_negative_numbers = true)]
+    pub seed: u64,
+
+    /// File to write; it appears when it is complete
+    #[arg(value_name = "OUT")]
+    pub output: PathBuf,
+
+    #[command(flatten)]
+    pub format: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+DATA is a folder with a folder of images for each class, called like the model's labels (case and punctuation do not
+matter); if the model has no labels, the sorted folders are the classes in order. Or DATA is an IDX images file, whose
+labels lie beside it under the same name with labels-idx1 in place of images-idx3; either may end in .gz.
+
+Examples:
+  shuffle-vit eval t10k-images-idx3-ubyte.gz
+  shuffle-vit eval --model tiny.safetensors photos/validation --json
+
+JSON: {\"name\", \"images\", \"failed\", \"top1\", \"top5\", \"labels\", \"confusion\", \"ms_per_image\"}; top1 and top5 are fractions
+of `images`, those that could be read; confusion[i][j] counts images of class i taken for class j.")]
+pub(crate) struct EvalArgs {
+    /// Folder of class folders, or IDX images file
+    #[arg(value_name = "DATA")]
+    pub data: PathBuf,
+
+    #[command(flatten)]
+    pub model: OptionalModelArgs,
+
+    #[command(flatten)]
+    pub compute: ComputeArgs,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// The type of the numbers computed with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dtype {
+    F32,
+}
+
+impl Dtype {
+    pub fn name(self) -> &'static str {
+        match self {
+            Dtype::F32 => "f32",
+        }
+    }
+}
+
+fn dtype(word: &str) -> Result<Dtype, String> {
+    match word {
+        "f32" => Ok(Dtype::F32),
+        "bf16" | "int8" => Err(format!("this version does not compute in {word} yet; f32 works")),
+        _ => Err("expected f32".into()),
+    }
+}
+
+/// An empty word, as an unset variable of a script may give, is no choice.
+fn level(word: &str) -> Result<Level, String> {
+    match word {
+        "auto" | "" => Ok(Level::detect()),
+        _ => word.parse().map_err(|_| {
+            let names: Vec<_> = Level::available().map(Level::name).collect();
+            format!("not available on this CPU; --level or SHUFFLE_VIT_LEVEL may be auto, {}", names.join(", "))
+        }),
+    }
+}
+
+fn arch(name: &str) -> Result<String, weights::Error> {
+    weights::named(name).map(|_| name.into())
+}
+
+fn positive(word: &str) -> Result<u32, String> {
+    whole_number(word, u32::MAX)
+}
+
+fn threads(word: &str) -> Result<usize, String> {
+    whole_number(word, MAX_THREADS).map(|n| n as usize)
+}
+
+fn batch(word: &str) -> Result<usize, String> {
+    whole_number(word, MAX_BATCH).map(|n| n as usize)
+}
+
+fn whole_number(word: &str, max: u32) -> Result<u32, String> {
+    word.parse()
+        .ok()
+        .filter(|n| (1..=max).contains(n))
+        .ok_or_else(|| format!("expected a whole number from 1 to {max}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Program::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_help_with_an_example_and_json() {
+        for mut command in Program::command().get_subcommands().cloned() {
+            let name = command.get_name().to_string();
+            let help = command.render_help().to_string();
+            assert!(help.contains(&format!("Examples:\n  shuffle-vit {name} ")), "{help}");
+            assert!(help.contains("--json"), "{help}");
+        }
+    }
+
+    #[test]
+    fn numbers_have_bounds() {
+        assert_eq!(threads("2"), Ok(2));
+        for word in ["0", "-1", "1.5", "", "two", "4294967297", "1025"] {
+            assert!(threads(word).is_err(), "{word}");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! `bench`: how long a model takes.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+use super::Outcome;
+use crate::args::BenchArgs;
+use crate::buffer::Buffer;
+use crate::classes::check_finite;
+use crate::report::{Align, Report, Table, bytes, grouped, millis, print};
+use crate::stats::{median, millis_since, min, p90, peak_rss_bytes};
+use crate::threads::{Runner, Threads};
+use crate::{diagnostics, models};
+
+/// Calls before the first that counts: caches, page tables and sleeping threads are then as in steady use.
+const WARM_UP_CALLS: u32 = 3;
+
+/// Warming up goes on for so long, since processors take milliseconds to reach their clock for wide vectors.
+const WARM_UP_TIME: Duration = Duration::from_millis(100);
+
+#[derive(Serialize)]
+struct Timing {
+    name: String,
+    dtype: &'static str,
+    threads: usize,
+    batch: usize,
+    iters: u32,
+    median_ms: f64,
+    min_ms: f64,
+    p90_ms: f64,
+    images_per_s: f64,
+    gmacs: f64,
+    gmacs_per_s: f64,
+    params: u64,
+    weight_bytes: usize,
+    scratch_bytes: usize,
+    peak_rss_bytes: Option<u64>,
+    level: &'static str,
+}
+
+pub(super) fn execute(args: &BenchArgs) -> Result<Outcome> {
+    let named = match (&args.model, &args.arch) {
+        (Some(file), arch) => models::load(file, arch.as_deref())?,
+        (None, arch) => models::random(arch.as_deref().context("name a model with --model or --arch")?)?,
+    };
+    let config = named.model.description().config;
+    let level = args.compute.level.level;
+    let threads = Threads::from_args(&args.compute)?;
+    let mut runner = Runner::new(named.model.model(), level, &threads)?;
+    let mut images = Buffer::zeroed(args.batch.saturating_mul(config.image_len()), "the batch")?;
+    paint(&mut images);
+    let mut logits = Buffer::zeroed(args.batch * config.num_classes(), "the logits")?;
+
+    let samples = time(args.iters, || runner.run(&images, &mut logits))?;
+    check_finite(&logits)?;
+
+    let seconds = median(&samples) / 1e3;
+    let gmacs = config.macs() as f64 / 1e9;
+    let timing = Timing {
+        name: named.name,
+        dtype: args.compute.dtype.name(),
+        threads: threads.count(),
+        batch: args.batch,
+        iters: args.iters,
+        median_ms: median(&samples),
+        min_ms: min(&samples),
+        p90_ms: p90(&samples),
+        images_per_s: args.batch as f64 / seconds,
+        gmacs,
+        gmacs_per_s: gmacs * args.batch as f64 / seconds,
+        params: config.params(),
+        weight_bytes: named.model.weight_bytes(),
+        scratch_bytes: runner.scratch_bytes(),
+        peak_rss_bytes: peak_rss_bytes(),
+        level: level.name(),
+    };
+    print(&timing, args.output.json)?;
+    Ok(Outcome::Complete)
+}
+
+/// Values between -1 and 1 that no two neighbours share.
+fn paint(images: &mut [f32]) {
+    images.iter_mut().enumerate().for_each(|(i, x)| *x = (i * 89 % 251) as f32 / 125.0 - 1.0);
+}
+
+/// The milliseconds of each call, after some that do not count.
+fn time(iters: u32, mut call: impl FnMut() -> Result<()>) -> Result<Vec<f64>> {
+    let start = Instant::now();
+    let mut calls = 0;
+    while calls < WARM_UP_CALLS || start.elapsed() < WARM_UP_TIME {
+        call()?;
+        calls += 1;
+    }
+    let progress = diagnostics::progress(iters as usize, "calls");
+    let mut samples = Vec::new();
+    for _ in 0..iters {
+        let start = Instant::now();
+        call()?;
+        samples.push(millis_since(start));
+        progress.inc(1);
+    }
+    progress.finish_and_clear();
+    Ok(samples)
+}
+
+impl Report for Timing {
+    fn text(&self) -> String {
+        let mut table = Table::bare(vec![Align::Left, Align::Left]);
+        let mut row = |key: &str, value: String| table.row([key.into(), value]);
+        row("model", format!("{}: {} parameters, {:.4} GMAC an image", self.name, grouped(self.params), self.gmacs));
+        row("run", format!("{} on {}, {} thread(s), batch {}", self.dtype, self.level, self.threads, self.batch));
+        row("median", format!("{} ms of {} calls", millis(self.median_ms), self.iters));
+        row("fastest", format!("{} ms", millis(self.min_ms)));
+        row("90 % within", format!("{} ms", millis(self.p90_ms)));
+        row("throughput", format!("{:.1} images/s, {:.1} GMAC/s", self.images_per_s, self.gmacs_per_s));
+        let peak = self.peak_rss_bytes.map_or("unknown".into(), bytes);
+        let (weights, scratch) = (bytes(self.weight_bytes as u64), bytes(self.scratch_bytes as u64));
+        row("memory", format!("weights {weights}, scratch {scratch}, peak of the process {peak}"));
+        table.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_are_warmed_up_and_counted() {
+        let mut calls = 0;
+        let samples = time(5, || {
+            calls += 1;
+            std::thread::sleep(Duration::from_millis(60));
+            Ok(())
+        });
+        assert_eq!((samples.unwrap().len(), calls), (5, 8));
+    }
+}

@@ -1,0 +1,118 @@
+//! `classify`: class, probability and milliseconds for each image.
+
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use serde::Serialize;
+use weights::Description;
+
+use super::{Outcome, check_output};
+use crate::args::ClassifyArgs;
+use crate::buffer::Buffer;
+use crate::images;
+use crate::report::{Align, Report, Table, millis, print};
+use crate::stats::millis_since;
+use crate::threads::{Runner, Threads};
+use crate::{classes, diagnostics, models};
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Answers {
+    answers: Vec<Answer>,
+}
+
+#[derive(Serialize)]
+struct Answer {
+    image: String,
+    top: Vec<Class>,
+    ms: f64,
+}
+
+#[derive(Serialize)]
+struct Class {
+    index: usize,
+    label: Option<String>,
+    probability: f64,
+}
+
+pub(super) fn execute(args: &ClassifyArgs) -> Result<Outcome> {
+    args.dump_input.as_deref().map(check_output).transpose()?;
+    let named = models::load_or_trained(args.model.model.as_deref(), args.model.arch.as_deref())?;
+    models::check_takes_images(named.model.description())?;
+    let threads = Threads::from_args(&args.compute)?;
+    let runner = Runner::new(named.model.model(), args.compute.level.level, &threads)?;
+    let mut classifier = Classifier::new(named.model.description(), runner, args.top as usize)?;
+
+    let mut answers = Vec::new();
+    let mut inputs = Vec::new();
+    let progress = diagnostics::progress(args.images.len(), "images");
+    for path in &args.images {
+        match classifier.classify(path) {
+            Ok(answer) => {
+                answers.push(answer);
+                if args.dump_input.is_some() {
+                    inputs.extend_from_slice(&classifier.input);
+                }
+            }
+            Err(error) => progress.suspend(|| diagnostics::error(format_args!("{error:#}"))),
+        }
+        progress.inc(1);
+    }
+    progress.finish_and_clear();
+    let failed = args.images.len() - answers.len();
+    if answers.is_empty() {
+        bail!("none of the {failed} image(s) could be classified");
+    }
+    if let Some(path) = &args.dump_input {
+        let config = &named.model.description().config;
+        let shape = [answers.len(), config.in_channels(), config.image_size(), config.image_size()];
+        weights::write_tensors(path, &[("image", &shape, &inputs)])?;
+    }
+    print(&Answers { answers }, args.output.json)?;
+    Ok(Outcome::of(failed))
+}
+
+struct Classifier<'a> {
+    description: &'a Description,
+    runner: Runner<'a>,
+    top: usize,
+    input: Buffer,
+    logits: Vec<f32>,
+}
+
+impl<'a> Classifier<'a> {
+    fn new(description: &'a Description, runner: Runner<'a>, top: usize) -> Result<Self> {
+        let config = &description.config;
+        let input = Buffer::zeroed(config.image_len(), "an image")?;
+        Ok(Self { description, runner, top, input, logits: vec![0.0; config.num_classes()] })
+    }
+
+    fn classify(&mut self, path: &Path) -> Result<Answer> {
+        images::load(path, &self.description.preparation, &mut self.input)?;
+        let start = Instant::now();
+        self.runner.run(&self.input, &mut self.logits)?;
+        let ms = millis_since(start);
+        let ranked = classes::ranked(&self.logits).with_context(|| path.display().to_string())?;
+        let class =
+            |(index, probability)| Class { index, label: self.description.label(index).map(String::from), probability };
+        let top = ranked.into_iter().take(self.top).map(class).collect();
+        Ok(Answer { image: path.to_string_lossy().into_owned(), top, ms })
+    }
+}
+
+impl Report for Answers {
+    fn text(&self) -> String {
+        let (left, right) = (Align::Left, Align::Right);
+        let mut table = Table::new([("image", left), ("class", left), ("probability", right), ("ms", right)]);
+        for Answer { image, top, ms } in &self.answers {
+            for (place, class) in top.iter().enumerate() {
+                let first = |text: String| if place == 0 { text } else { String::new() };
+                let name = classes::name(class.label.as_deref(), class.index);
+                let probability = format!("{:.2} %", 100.0 * class.probability);
+                table.row([first(image.clone()), name, probability, first(millis(*ms))]);
+            }
+        }
+        table.to_string()
+    }
+}

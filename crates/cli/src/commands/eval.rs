@@ -1,0 +1,214 @@
+//! `eval`: top-1, top-5 and the confusion matrix of a model on labelled images.
+
+use std::fmt::Write;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::Serialize;
+use weights::Description;
+
+use super::Outcome;
+use crate::args::EvalArgs;
+use crate::buffer::Buffer;
+use crate::classes::{check_finite, name, predicted, rank};
+use crate::dataset::Dataset;
+use crate::report::{Align, Report, Table, grouped, millis, print, printable};
+use crate::stats::millis_since;
+use crate::threads::{Runner, Threads};
+use crate::{diagnostics, models};
+
+/// Images a thread has at hand at once: enough to share out evenly, few enough for the memory.
+const IMAGES_PER_THREAD: usize = 16;
+
+/// Most classes that are counted against each other: the matrix then has 2 GiB.
+const MAX_CLASSES: usize = 1 << 14;
+
+/// Most classes whose confusion matrix is printed as text; of more, only the most frequent confusions.
+const MAX_MATRIX: usize = 24;
+
+/// Confusions that are listed instead.
+const LISTED: usize = 20;
+
+#[derive(Serialize)]
+struct Evaluation {
+    name: String,
+    images: u64,
+    failed: usize,
+    top1: f64,
+    top5: f64,
+    labels: Vec<Option<String>>,
+    confusion: Vec<Vec<u64>>,
+    ms_per_image: f64,
+    #[serde(skip)]
+    run: String,
+}
+
+pub(super) fn execute(args: &EvalArgs) -> Result<Outcome> {
+    let named = models::load_or_trained(args.model.model.as_deref(), args.model.arch.as_deref())?;
+    let description = named.model.description();
+    models::check_takes_images(description)?;
+    let classes = description.config.num_classes();
+    ensure!(
+        classes <= MAX_CLASSES,
+        "a confusion matrix has {MAX_CLASSES} classes at most, but the model has {classes}"
+    );
+    let data = Dataset::open(&args.data, description)?;
+    let (threads, level) = (Threads::from_args(&args.compute)?, args.compute.level.level);
+    let runner = Runner::new(named.model.model(), level, &threads)?;
+    let tally = tally(&data, description, &threads, runner)?;
+    if tally.images() == 0 {
+        bail!("none of the {} image(s) of {} could be evaluated", tally.failed, args.data.display());
+    }
+    let failed = tally.failed;
+    let run = format!("{} on {level}, {} thread(s)", args.compute.dtype.name(), threads.count());
+    print(&tally.evaluation(named.name, data.labels, run), args.output.json)?;
+    Ok(Outcome::of(failed))
+}
+
+/// Classifies every image, batch by batch, and reports those that cannot be used.
+fn tally(data: &Dataset, description: &Description, threads: &Threads, mut runner: Runner) -> Result<Tally> {
+    let (image_len, classes) = (description.config.image_len(), description.config.num_classes());
+    let batch = (IMAGES_PER_THREAD * threads.count()).min(data.len());
+    let mut images = Buffer::zeroed(batch.saturating_mul(image_len), "the images")?;
+    let mut logits = Buffer::zeroed(batch.saturating_mul(classes), "the logits")?;
+    let mut tally = Tally::new(classes);
+    let progress = diagnostics::progress(data.len(), "images");
+    for first in (0..data.len()).step_by(batch) {
+        let count = batch.min(data.len() - first);
+        let (images, logits) = (&mut images[..count * image_len], &mut logits[..count * classes]);
+        let places = images.chunks_exact_mut(image_len).collect();
+        let loaded = threads.map(places, |i, place| data.load(first + i, &description.preparation, place));
+        let start = Instant::now();
+        // The places of images that could not be read run along; their logits are of no interest.
+        runner.run(images, logits)?;
+        tally.ms += millis_since(start);
+        for ((i, loaded), logits) in (first..).zip(loaded).zip(logits.chunks_exact(classes)) {
+            if let Err(error) = loaded.and_then(|()| tally.count(logits, data.class(i)).with_context(|| data.name(i))) {
+                tally.failed += 1;
+                progress.suspend(|| diagnostics::error(format_args!("{error:#}")));
+            }
+        }
+        progress.inc(count as u64);
+    }
+    progress.finish_and_clear();
+    Ok(tally)
+}
+
+/// What was right and wrong so far.
+struct Tally {
+    confusion: Vec<Vec<u64>>,
+    among_five: u64,
+    failed: usize,
+    ms: f64,
+}
+
+impl Tally {
+    fn new(classes: usize) -> Self {
+        Self { confusion: vec![vec![0; classes]; classes], among_five: 0, failed: 0, ms: 0.0 }
+    }
+
+    fn count(&mut self, logits: &[f32], class: usize) -> Result<()> {
+        check_finite(logits)?;
+        self.confusion[class][predicted(logits)] += 1;
+        self.among_five += u64::from(rank(logits, class) < 5);
+        Ok(())
+    }
+
+    fn images(&self) -> u64 {
+        self.confusion.iter().flatten().sum()
+    }
+
+    fn right(&self) -> u64 {
+        self.confusion.iter().enumerate().map(|(class, row)| row[class]).sum()
+    }
+
+    fn evaluation(self, name: String, labels: Vec<Option<String>>, run: String) -> Evaluation {
+        let images = self.images();
+        let all = images as f64 + self.failed as f64;
+        Evaluation {
+            name,
+            images,
+            failed: self.failed,
+            top1: self.right() as f64 / images as f64,
+            top5: self.among_five as f64 / images as f64,
+            labels,
+            confusion: self.confusion,
+            ms_per_image: self.ms / all,
+            run,
+        }
+    }
+}
+
+impl Evaluation {
+    fn label(&self, class: usize) -> String {
+        name(self.labels[class].as_deref(), class)
+    }
+
+    /// A row for each true class, a column for each predicted one.
+    fn matrix(&self) -> String {
+        let classes = self.confusion.len();
+        let align = std::iter::once(Align::Left).chain(std::iter::repeat_n(Align::Right, classes));
+        let mut table = Table::bare(align.collect());
+        table.row(std::iter::once(String::new()).chain((0..classes).map(|class| self.label(class))));
+        for (class, row) in self.confusion.iter().enumerate() {
+            let cell = |&count: &u64| if count == 0 { ".".into() } else { count.to_string() };
+            table.row(std::iter::once(self.label(class)).chain(row.iter().map(cell)));
+        }
+        format!("Rows are the true classes, columns the predicted ones:\n\n{table}")
+    }
+
+    fn most_frequent(&self) -> String {
+        let mut wrong = Vec::new();
+        for (class, row) in self.confusion.iter().enumerate() {
+            let others = row.iter().enumerate().filter(|(other, count)| *other != class && **count > 0);
+            wrong.extend(others.map(|(other, &count)| (count, class, other)));
+        }
+        wrong.sort_by_key(|&(count, class, other)| (std::cmp::Reverse(count), class, other));
+        let mut table = Table::new([("class", Align::Left), ("taken for", Align::Left), ("images", Align::Right)]);
+        for (count, class, other) in wrong.into_iter().take(LISTED) {
+            table.row([self.label(class), self.label(other), count.to_string()]);
+        }
+        format!("The most frequent confusions (--json has all):\n\n{table}")
+    }
+}
+
+impl Report for Evaluation {
+    fn text(&self) -> String {
+        let mut text = String::new();
+        let mut about = Table::bare(vec![Align::Left, Align::Left]);
+        let mut row = |key: &str, value: String| about.row([key.into(), value]);
+        row("model", printable(&self.name));
+        row(
+            "images",
+            match self.failed {
+                0 => grouped(self.images),
+                failed => format!("{}, and {failed} that could not be used", grouped(self.images)),
+            },
+        );
+        row("top-1", format!("{:.2} %", 100.0 * self.top1));
+        row("top-5", format!("{:.2} %", 100.0 * self.top5));
+        row("time", format!("{} ms an image ({})", millis(self.ms_per_image), self.run));
+        let confusions = if self.confusion.len() <= MAX_MATRIX { self.matrix() } else { self.most_frequent() };
+        let _ = write!(text, "{about}\n{confusions}");
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tally_counts_ranks_and_confusions() {
+        let mut tally = Tally::new(6);
+        tally.count(&[9.0, 0.0, 0.0, 0.0, 0.0, 0.0], 0).unwrap();
+        tally.count(&[9.0, 8.0, 7.0, 6.0, 5.0, 4.0], 4).unwrap();
+        tally.count(&[9.0, 8.0, 7.0, 6.0, 5.0, 4.0], 5).unwrap();
+        let evaluation = tally.evaluation("m".into(), vec![None; 6], String::new());
+        assert_eq!((evaluation.images, evaluation.top1, evaluation.top5), (3, 1.0 / 3.0, 2.0 / 3.0));
+        assert_eq!((evaluation.confusion[0][0], evaluation.confusion[4][0], evaluation.confusion[5][0]), (1, 1, 1));
+        let text = evaluation.text();
+        assert!(text.contains("class 4        1        .") && text.contains("top-1   33.33 %"), "{text}");
+        assert!(evaluation.most_frequent().ends_with("class 4  class 0         1\nclass 5  class 0         1\n"));
+    }
+}

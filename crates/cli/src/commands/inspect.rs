@@ -1,0 +1,144 @@
+//! `inspect`: what a model is, and what each of its layers costs.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+use vit::{Config, Level};
+use weights::{Description, TensorFile};
+
+use super::Outcome;
+use crate::args::InspectArgs;
+use crate::models;
+use crate::report::{Align, Report, Table, bytes, grouped, print, printable};
+
+#[derive(Serialize)]
+struct Inspection {
+    name: String,
+    params: u64,
+    gmacs: f64,
+    layers: Vec<Layer>,
+    #[serde(skip)]
+    about: Vec<(&'static str, String)>,
+}
+
+#[derive(Serialize)]
+struct Layer {
+    name: String,
+    params: u64,
+    macs: u64,
+}
+
+pub(super) fn execute(args: &InspectArgs) -> Result<Outcome> {
+    let level = args.level.level;
+    let inspection = match (&args.file, &args.arch) {
+        (Some(file), arch) => {
+            // Loading checks every value, so that a file which passes here runs.
+            let named = models::load(file, arch.as_deref())?;
+            let about = vec![("file", tensors(file)?), ("packed", bytes(named.model.weight_bytes() as u64))];
+            Inspection::new(named.name, named.model.description(), about, level)
+        }
+        (None, arch) => {
+            let arch = arch.as_deref().context("name a FILE or a model with --arch")?;
+            Inspection::new(arch.into(), &models::describe(arch)?, Vec::new(), level)
+        }
+    };
+    print(&inspection, args.output.json)?;
+    Ok(Outcome::Complete)
+}
+
+/// The file's length, and how many tensors of which type it has.
+fn tensors(path: &Path) -> Result<String> {
+    let file = TensorFile::from_file(path)?;
+    let mut types = BTreeMap::new();
+    file.tensors().iter().for_each(|tensor| *types.entry(tensor.dtype.to_string()).or_insert(0) += 1);
+    let length = std::fs::metadata(path).with_context(|| path.display().to_string())?.len();
+    let mut text = format!("{}, {}", path.display(), bytes(length));
+    for (dtype, count) in types {
+        let _ = write!(text, ", {count} tensors {dtype}");
+    }
+    Ok(text)
+}
+
+impl Inspection {
+    fn new(name: String, description: &Description, file: Vec<(&'static str, String)>, level: Level) -> Self {
+        let config = &description.config;
+        let mut layers = Vec::new();
+        config.visit_layers(&mut |layer| {
+            layers.push(Layer { name: layer.name.to_string(), params: layer.params, macs: layer.macs });
+        });
+        let mut about = file;
+        about.extend(configuration(config));
+        about.extend([("preparation", preparation(description)), ("labels", labels(description))]);
+        let available: Vec<_> = Level::available().map(Level::name).collect();
+        about.push(("level", format!("every operation runs on {level} (this CPU has {})", available.join(", "))));
+        Self { name, params: config.params(), gmacs: config.macs() as f64 / 1e9, layers, about }
+    }
+}
+
+fn configuration(config: &Config) -> Vec<(&'static str, String)> {
+    let Config::Vit(c) = config else { return Vec::new() };
+    let class = if c.distilled { "class and distillation tokens" } else { "class token" };
+    let stream = if c.shuffle {
+        format!("{} of {} channels attended, then shuffled", c.dim, c.channels())
+    } else {
+        format!("{} channels", c.dim)
+    };
+    vec![
+        ("input", format!("{} x {} x {}, patches of {}", c.in_channels, c.image_size, c.image_size, c.patch_size)),
+        ("tokens", format!("{} patches and {class}", c.patches())),
+        ("blocks", format!("{}, {stream}; {} heads, {} hidden channels", c.depth, c.heads, c.hidden())),
+        ("details", details(c)),
+        ("output", format!("{} classes", c.num_classes)),
+    ]
+}
+
+fn details(c: &vit::VitConfig) -> String {
+    let bias = if c.qkv_bias { "qkv bias" } else { "no qkv bias" };
+    let norm = if c.norm_after_pool { ", norm after pooling" } else { "" };
+    let words = |debug: String| debug.to_lowercase();
+    let (rescale, pool) = (words(format!("{:?}", c.rescale)), words(format!("{:?}", c.pool)));
+    format!("rescale {rescale}, pool {pool}{norm}, {bias}, layer norm eps {:e}", c.layer_norm_eps)
+}
+
+fn preparation(description: &Description) -> String {
+    let p = &description.preparation;
+    let (mean, std) = (list(&p.mean), list(&p.std));
+    format!("short side to {} ({}), centre {}, mean {mean}, std {std}", p.resize, p.interpolation, p.image_size)
+}
+
+fn list(values: &[f32]) -> String {
+    let shown: Vec<String> = values.iter().take(4).map(f32::to_string).collect();
+    format!("{}{}", shown.join(" "), if values.len() > 4 { " ..." } else { "" })
+}
+
+fn labels(description: &Description) -> String {
+    let shown: Vec<&str> =
+        description.labels.iter().take(10).map(|label| label.as_deref().unwrap_or("(none)")).collect();
+    match description.labels.len() {
+        0 => "none".into(),
+        count if count > shown.len() => format!("{}, ... ({count})", shown.join(", ")),
+        _ => shown.join(", "),
+    }
+}
+
+impl Report for Inspection {
+    fn text(&self) -> String {
+        let mut text = format!(
+            "{}: {} parameters, {:.4} GMAC an image\n\n",
+            printable(&self.name),
+            grouped(self.params),
+            self.gmacs
+        );
+        let mut about = Table::bare(vec![Align::Left, Align::Left]);
+        self.about.iter().for_each(|(key, value)| about.row([(*key).into(), value.clone()]));
+        let mut layers = Table::new([("layer", Align::Left), ("params", Align::Right), ("MACs", Align::Right)]);
+        for layer in &self.layers {
+            layers.row([layer.name.clone(), grouped(layer.params), grouped(layer.macs)]);
+        }
+        let _ = write!(text, "{about}\n{layers}");
+        text
+    }
+}

@@ -1,0 +1,124 @@
+//! `run`: a model on raw tensors, to compare with what PyTorch computes from the same ones.
+
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+use serde::Serialize;
+use vit::{Config, Level, Model};
+use weights::{Dtype, TensorFile};
+
+use super::{Outcome, check_output};
+use crate::args::RunArgs;
+use crate::buffer::Buffer;
+use crate::report::{Report, millis, print};
+use crate::stats::millis_since;
+use crate::threads::{Runner, Threads};
+use crate::{diagnostics, models};
+
+#[derive(Serialize)]
+struct Summary {
+    output: String,
+    batch: usize,
+    taps: usize,
+    ms: f64,
+}
+
+pub(super) fn execute(args: &RunArgs) -> Result<Outcome> {
+    check_output(&args.output)?;
+    let named = models::load(&args.model, args.arch.as_deref())?;
+    let (model, level) = (named.model.model(), args.compute.level.level);
+    let config = model.config();
+    let file = TensorFile::from_file(&args.input)?;
+    let batch = batch(&args.input, &file, config)?;
+    let images = file.tensor("image")?;
+
+    let mut logits = Buffer::zeroed(batch * config.num_classes(), "the logits")?;
+    let mut taps = if args.taps { Taps::new(config, batch)? } else { Taps::default() };
+    let ms = if args.taps {
+        taps.run(&model, level, &images, &mut logits)?
+    } else {
+        let threads = Threads::from_args(&args.compute)?;
+        let mut runner = Runner::new(model, level, &threads)?;
+        let start = Instant::now();
+        runner.run(&images, &mut logits)?;
+        millis_since(start)
+    };
+    if logits.iter().any(|x| !x.is_finite()) {
+        diagnostics::warn("some logits are not finite; look for such values, or very large ones, in the input");
+    }
+    write(&args.output, config, batch, &logits, &taps)?;
+    let output = args.output.to_string_lossy().into_owned();
+    print(&Summary { output, batch, taps: taps.streams.len(), ms }, args.format.json)?;
+    Ok(Outcome::Complete)
+}
+
+/// How many images the file has, of exactly the type and shape that the model takes.
+fn batch(path: &Path, file: &TensorFile, config: &Config) -> Result<usize> {
+    let Some(info) = file.info("image") else {
+        file.tensor("image")?;
+        bail!("{}: has no tensor `image`", path.display());
+    };
+    let (channels, size) = (config.in_channels(), config.image_size());
+    match info.shape[..] {
+        [batch, c, height, width] if info.dtype == Dtype::F32 && [c, height, width] == [channels, size, size] => {
+            Ok(batch)
+        }
+        _ => bail!(
+            "{}: tensor `image` is {} {:?}, expected F32 [batch, {channels}, {size}, {size}] as the model takes it; \
+             prepare the images for this model, or name the model that they were prepared for",
+            path.display(),
+            info.dtype,
+            info.shape
+        ),
+    }
+}
+
+/// What every block puts out, for the whole batch: [batch, tokens, channels] each.
+#[derive(Default)]
+struct Taps {
+    streams: Vec<Buffer>,
+}
+
+impl Taps {
+    fn new(config: &Config, batch: usize) -> Result<Self> {
+        let zeroed = |i| Buffer::zeroed(batch.saturating_mul(config.tap_shape(i).iter().product()), "a tap");
+        Ok(Self { streams: (0..config.taps()).map(zeroed).collect::<Result<_>>()? })
+    }
+
+    /// Fills the taps and the logits on this thread; returns the milliseconds it took.
+    fn run(&mut self, model: &Model, level: Level, images: &[f32], logits: &mut [f32]) -> Result<f64> {
+        let mut scratch = Buffer::zeroed(model.scratch_len(level), "the model's scratch")?;
+        let config = *model.config();
+        let mut written = Ok(());
+        let start = Instant::now();
+        model.run_with_taps(level, images, logits, &mut scratch, &mut |image, tap| {
+            let len = config.tap_shape(tap.index()).iter().product::<usize>();
+            let result = tap.write(&mut self.streams[tap.index()][image * len..][..len]);
+            written = written.and(result);
+        })?;
+        written?;
+        Ok(millis_since(start))
+    }
+}
+
+fn write(path: &Path, config: &Config, batch: usize, logits: &[f32], taps: &Taps) -> Result<()> {
+    let names: Vec<String> = (0..taps.streams.len()).map(|i| format!("tap.{i}")).collect();
+    let shapes: Vec<[usize; 3]> =
+        (0..taps.streams.len()).map(|i| config.tap_shape(i)).map(|[n, c]| [batch, n, c]).collect();
+    let logits_shape = [batch, config.num_classes()];
+    let mut tensors: Vec<(&str, &[usize], &[f32])> = vec![("logits", &logits_shape, logits)];
+    for ((name, shape), stream) in names.iter().zip(&shapes).zip(&taps.streams) {
+        tensors.push((name, shape, stream));
+    }
+    weights::write_tensors(path, &tensors)?;
+    Ok(())
+}
+
+impl Report for Summary {
+    fn text(&self) -> String {
+        let Self { output, batch, taps, ms } = self;
+        let taps = if *taps > 0 { format!(", {taps} taps") } else { String::new() };
+        format!("{output}: logits of {batch} image(s){taps}, computed in {} ms", millis(*ms))
+    }
+}
