@@ -1,0 +1,292 @@
+//! Every command: its text, its JSON, its files.
+
+mod common;
+
+use std::fs;
+use std::process::Stdio;
+
+use common::*;
+use serde_json::json;
+use vit::{Config, Tensors, VitConfig};
+
+#[test]
+fn help_lists_what_works_and_nothing_else() {
+    let program = Program::new();
+    let help = program.stdout(&["--help"]);
+    for command in ["classify", "run", "bench", "inspect", "export-random", "eval"] {
+        assert!(help.contains(&format!("  {command} ")), "{help}");
+        let own = program.stdout(&[command, "--help"]);
+        assert!(own.contains(&format!("Examples:\n  shuffle-vit {command} ")), "{own}");
+        assert_eq!(own.contains("--threads"), !["inspect", "export-random"].contains(&command), "{own}");
+    }
+    for later in ["quantize", "features", "profile", "pack", "table"] {
+        assert!(!help.contains(&format!("  {later} ")), "{help}");
+        program.failure(2, &[later]);
+    }
+    assert!(program.stdout(&["--version"]).starts_with("shuffle-vit "));
+}
+
+#[test]
+fn samples_show_what_they_are_called() {
+    let program = Program::new();
+    let names = [
+        ("t-shirt", "T-shirt/top"),
+        ("trouser", "Trouser"),
+        ("pullover", "Pullover"),
+        ("dress", "Dress"),
+        ("coat", "Coat"),
+        ("sandal", "Sandal"),
+        ("shirt", "Shirt"),
+        ("sneaker", "Sneaker"),
+        ("bag", "Bag"),
+        ("ankle-boot", "Ankle boot"),
+    ];
+    let paths: Vec<String> = names.iter().map(|(file, _)| sample(&format!("{file}.png"))).collect();
+    let args = [&["classify"], &paths.iter().map(String::as_str).collect::<Vec<_>>()[..]].concat();
+
+    let answers = program.json(&args);
+    for (i, (_, class)) in names.iter().enumerate() {
+        let answer = &answers[i];
+        assert_eq!(keys(answer), ["image", "ms", "top"]);
+        assert_eq!((&answer["image"], answer["top"].as_array().unwrap().len()), (&json!(paths[i]), 1));
+        assert_eq!(keys(&answer["top"][0]), ["index", "label", "probability"]);
+        assert_eq!((&answer["top"][0]["index"], &answer["top"][0]["label"]), (&json!(i), &json!(class)));
+        assert!(answer["ms"].as_f64().unwrap() > 0.0);
+    }
+
+    let text = program.stdout(&args);
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0].split_whitespace().collect::<Vec<_>>(), ["image", "class", "probability", "ms"]);
+    for ((line, path), (_, class)) in lines[1..].iter().zip(&paths).zip(names) {
+        assert!(line.starts_with(&format!("{path} ")) && line.contains(&format!("  {class}  ")), "{line}");
+    }
+}
+
+#[test]
+fn the_most_probable_classes_come_in_order_and_sum_to_one() {
+    let program = Program::new();
+    program.small_model("small.safetensors");
+    let args = ["classify", "--model", "small.safetensors", "--top", "99", &sample("bag.png")];
+    let answers = program.json(&args);
+    let top = answers[0]["top"].as_array().unwrap();
+    let probabilities: Vec<f64> = top.iter().map(|class| class["probability"].as_f64().unwrap()).collect();
+    assert_eq!(top.len(), 5);
+    assert!(probabilities.is_sorted_by(|a, b| a >= b), "{probabilities:?}");
+    assert!((probabilities.iter().sum::<f64>() - 1.0).abs() < 1e-9);
+    let nameless = top.iter().filter(|class| class["label"].is_null());
+    assert_eq!(nameless.map(|class| class["index"].as_u64().unwrap()).filter(|&index| index >= 3).count(), 2);
+    let text = program.stdout(&args);
+    assert!(text.contains("class 4") && text.contains("Ümläut") && text.lines().count() == 6, "{text}");
+}
+
+#[test]
+fn of_several_images_the_bad_are_reported_and_the_rest_classified() {
+    let program = Program::new();
+    program.write("broken.png", b"\x89PNG\r\n\x1a\nand no more");
+    let done = program.run(&["classify", "broken.png", &sample("bag.png"), "missing.png", ".", "--json"]);
+    assert_eq!(done.code, 1);
+    let answers = parse(&done.stdout);
+    assert_eq!((answers.as_array().unwrap().len(), &answers[0]["top"][0]["label"]), (1, &json!("Bag")));
+    let errors: Vec<&str> = done.stderr.lines().collect();
+    assert_eq!(errors.len(), 3, "{errors:?}");
+    for (error, file) in errors.iter().zip(["broken.png", "missing.png", "."]) {
+        assert!(error.starts_with(&format!("error: {file}: ")), "{error}");
+    }
+}
+
+/// What `classify` feeds the model, `run` computes the same classes from; images that fail leave no gap.
+#[test]
+fn dumped_inputs_run() {
+    let program = Program::new();
+    let model = text(&repository().join("crates/cli/model/fashion_mnist.safetensors"));
+    let images = [sample("sneaker.png"), sample("dress.png")];
+    let dump = ["classify", "--dump-input", "in.safetensors", &images[0], "missing.png", &images[1]];
+    assert_eq!(program.run(&dump).code, 1);
+    let run = ["run", "--model", &model, "--input", "in.safetensors", "--output", "out.safetensors"];
+    assert_eq!(program.json(&run)["batch"], 2);
+    let logits = tensor(&program.path("out.safetensors"), "logits");
+    let best = |logits: &[f32]| (0..10).max_by(|&a, &b| logits[a].total_cmp(&logits[b])).unwrap();
+    assert_eq!(logits.chunks(10).map(best).collect::<Vec<_>>(), [7, 3]);
+    // ToTensor and Normalize of the first pixel, which is black.
+    assert_eq!(tensor(&program.path("in.safetensors"), "image")[0], (0.0 - 0.286) / 0.353);
+}
+
+#[test]
+fn run_writes_logits_and_taps() {
+    let program = Program::new();
+    program.small_model("small.safetensors");
+    program.input("in.safetensors", 3);
+    let args =
+        ["run", "--model", "small.safetensors", "--input", "in.safetensors", "--output", "out.safetensors", "--taps"];
+    let summary = program.json(&args);
+    assert_eq!(keys(&summary), ["batch", "ms", "output", "taps"]);
+    assert_eq!(
+        (&summary["output"], &summary["batch"], &summary["taps"]),
+        (&json!("out.safetensors"), &json!(3), &json!(2))
+    );
+    let file = weights::TensorFile::from_file(program.path("out.safetensors")).unwrap();
+    let tensors: Vec<_> = file.tensors().iter().map(|tensor| (tensor.name.as_str(), &tensor.shape[..])).collect();
+    // 8 x 8 pixels in patches of 4 and a class token; 8 attended channels and 8 idle ones.
+    assert_eq!(tensors, [("logits", &[3, 5][..]), ("tap.0", &[3, 5, 16]), ("tap.1", &[3, 5, 16])]);
+
+    let with_taps = bits(&program.path("out.safetensors"), "logits");
+    let plain = program.stdout(&args[..args.len() - 1]);
+    assert!(plain.starts_with("out.safetensors: logits of 3 image(s), computed in "), "{plain}");
+    assert_eq!(bits(&program.path("out.safetensors"), "logits"), with_taps);
+    assert_eq!(fs::read_dir(program.path("")).unwrap().count(), 3, "no temporary file is left");
+}
+
+#[test]
+fn an_empty_batch_has_no_logits() {
+    let program = Program::new();
+    program.small_model("small.safetensors");
+    program.input("in.safetensors", 0);
+    let args = ["run", "--model", "small.safetensors", "--input", "in.safetensors", "--output", "out.safetensors"];
+    assert_eq!(program.json(&args)["batch"], 0);
+    assert_eq!(tensor(&program.path("out.safetensors"), "logits"), [0.0; 0]);
+}
+
+#[test]
+fn bench_times_a_file_and_a_built_in_model() {
+    let program = Program::new();
+    program.small_model("small.safetensors");
+    let args = ["bench", "--model", "small.safetensors", "--batch", "3", "--iters", "7", "--threads", "2"];
+    let timing = program.json(&args);
+    #[rustfmt::skip]
+    assert_eq!(keys(&timing), [
+        "batch", "dtype", "gmacs", "gmacs_per_s", "images_per_s", "iters", "level", "median_ms", "min_ms", "name",
+        "p90_ms", "params", "peak_rss_bytes", "scratch_bytes", "threads", "weight_bytes",
+    ]);
+    assert_eq!((&timing["name"], &timing["dtype"]), (&json!("small"), &json!("f32")));
+    assert_eq!((&timing["batch"], &timing["iters"], &timing["threads"]), (&json!(3), &json!(7), &json!(2)));
+    assert_eq!(timing["params"], json!(small().config.params()));
+    let number = |key: &str| timing[key].as_f64().unwrap_or_else(|| panic!("{key}: {timing}"));
+    assert!(0.0 < number("min_ms") && number("min_ms") <= number("median_ms"), "{timing}");
+    assert!(number("median_ms") <= number("p90_ms"), "{timing}");
+    assert!((number("images_per_s") * number("median_ms") / 3e3 - 1.0).abs() < 1e-6, "{timing}");
+    assert!((number("gmacs_per_s") / number("images_per_s") / number("gmacs") - 1.0).abs() < 1e-6, "{timing}");
+    assert_eq!(number("gmacs"), small().config.macs() as f64 / 1e9);
+    let text = program.stdout(&args);
+    assert!(text.contains("median       ") && text.contains("2 thread(s), batch 3"), "{text}");
+
+    let built_in = program.json(&["bench", "--arch", "deit_tiny", "--iters", "1", "--threads", "1"]);
+    assert_eq!((&built_in["name"], &built_in["batch"]), (&json!("deit_tiny"), &json!(1)));
+    assert_eq!((&built_in["params"], &built_in["gmacs"]), (&json!(5717416), &json!(1.2536832)));
+    assert!(built_in["weight_bytes"].as_u64() >= Some(4 * 5717416), "{built_in}");
+    if cfg!(target_os = "linux") {
+        assert!(built_in["peak_rss_bytes"].as_u64() > built_in["weight_bytes"].as_u64(), "{built_in}");
+    }
+}
+
+#[test]
+fn inspect_shows_layers_that_add_up() {
+    let program = Program::new();
+    for (name, params, macs) in [("deit_tiny", 5717416u64, 1253683200u64), ("shuffle_deit_tiny", 6095488, 1282776576)] {
+        let inspection = program.json(&["inspect", "--arch", name]);
+        assert_eq!(keys(&inspection), ["gmacs", "layers", "name", "params"]);
+        assert_eq!((&inspection["name"], &inspection["params"]), (&json!(name), &json!(params)));
+        assert_eq!(inspection["gmacs"], json!(macs as f64 / 1e9));
+        let layers = inspection["layers"].as_array().unwrap();
+        let sum = |key: &str| layers.iter().map(|layer| layer[key].as_u64().unwrap()).sum::<u64>();
+        assert_eq!((sum("params"), sum("macs")), (params, macs));
+        assert_eq!(keys(&layers[0]), ["macs", "name", "params"]);
+    }
+    program.small_model("small.safetensors");
+    let text = program.stdout(&["inspect", "small.safetensors", "--level", "portable"]);
+    for shown in [
+        "small: ",
+        "tensors F32",
+        "3 x 8 x 8, patches of 4",
+        "8 of 16 channels attended",
+        "rescale learned, pool cls, qkv bias",
+        "short side to 8 (bicubic)",
+        "cat, dog/wolf, Ümläut, (none), (none)",
+        "every operation runs on portable",
+        "blocks.1.mlp.fc2 ",
+    ] {
+        assert!(text.contains(shown), "{shown}: {text}");
+    }
+}
+
+#[test]
+fn random_checkpoints_repeat_and_run() {
+    let program = Program::new();
+    let args = |seed, out| ["export-random", "--arch", "shuffle_deit_tiny", "--seed", seed, out];
+    let summary = program.json(&args("7", "a.safetensors"));
+    let bytes = fs::read(program.path("a.safetensors")).unwrap();
+    assert_eq!(summary, json!({"output": "a.safetensors", "params": 6095488, "bytes": bytes.len()}));
+    let text = program.stdout(&args("7", "b.safetensors"));
+    assert_eq!(text, "b.safetensors: 6,095,488 parameters, 23.3 MiB\n");
+    assert!(fs::read(program.path("b.safetensors")).unwrap() == bytes);
+    program.stdout(&args("8", "b.safetensors"));
+    assert!(fs::read(program.path("b.safetensors")).unwrap() != bytes);
+    assert_eq!(program.json(&["inspect", "a.safetensors"])["name"], "shuffle_deit_tiny");
+    // An image of another size and colour type is prepared for it.
+    let answers = program.json(&["classify", "--model", "a.safetensors", &sample("bag.png")]);
+    assert!(answers[0]["top"][0]["label"].is_null());
+}
+
+/// A file as timm exports it does not describe itself: the model is named, and sizes are read from the tensors.
+#[test]
+fn a_file_without_a_description_is_named() {
+    let program = Program::new();
+    let Some(Config::Vit(tiny)) = Config::named("deit_tiny") else { panic!("deit_tiny is built in") };
+    let config = Config::Vit(VitConfig { image_size: 32, num_classes: 3, ..tiny });
+    let mut tensors = Vec::new();
+    let mut random = weights::Random::new(1);
+    config.visit_tensors(&mut |name, shape| {
+        let values = random.tensor(name, shape).unwrap().to_vec();
+        tensors.push((name.to_string(), shape.to_vec(), values));
+    });
+    let tensors: Vec<_> = tensors.iter().map(|(name, shape, values)| (&name[..], &shape[..], &values[..])).collect();
+    weights::write_tensors(program.path("timm.safetensors"), &tensors).unwrap();
+
+    let error = program.failure(1, &["inspect", "timm.safetensors", "--json"]);
+    assert!(error.contains("timm.safetensors") && error.contains("--arch with one of deit_tiny"), "{error}");
+    let error = program.failure(1, &["inspect", "timm.safetensors", "--arch", "shuffle_deit_tiny"]);
+    assert!(error.contains("timm.safetensors: 31 problems") && error.contains("and 11 more: "), "{error}");
+    let named = ["--arch", "deit_tiny"];
+    let inspection = program.json(&[&["inspect", "timm.safetensors"], &named[..]].concat());
+    assert_eq!((&inspection["name"], &inspection["params"]), (&json!("deit_tiny"), &json!(config.params())));
+    let classify = ["classify", "--model", "timm.safetensors", "--top", "5", &sample("bag.png")];
+    assert_eq!(program.json(&[&classify, &named[..]].concat())[0]["top"].as_array().unwrap().len(), 3);
+    let timing = program.json(&[&["bench", "--model", "timm.safetensors", "--iters", "1"], &named[..]].concat());
+    assert_eq!(timing["params"], json!(config.params()));
+}
+
+/// What is odd but harmless is said on standard error, and standard output is as ever.
+#[test]
+fn warnings_do_not_disturb_the_answer() {
+    let program = Program::new();
+    program.small_model("small.safetensors");
+    let done = program.run(&["inspect", "small.safetensors", "--arch", "deit_tiny", "--json"]);
+    assert_eq!(parse(&done.stdout)["name"], "small");
+    assert!(done.stderr.starts_with("warning: ") && done.stderr.contains("deit_tiny"), "{}", done.stderr);
+    assert_eq!(done.code, 0);
+}
+
+/// `shuffle-vit ... | head -1`
+#[test]
+fn a_reader_that_stops_reading_is_no_failure() {
+    let program = Program::new();
+    for args in [&["inspect", "--arch", "deit_tiny"][..], &["--help"], &["classify", &sample("bag.png"), "--json"]] {
+        let mut child = program.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let done = done(child.wait_with_output().unwrap());
+        assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{args:?}");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_is_a_failure() {
+    let program = Program::new();
+    let full = || fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = program.command(&["inspect", "--arch", "deit_tiny"]);
+    let done = done(command.stdout(full()).output().unwrap());
+    assert_eq!(done.code, 1);
+    assert!(done.stderr.starts_with("error: cannot write to standard output"), "{}", done.stderr);
+    // Where not even the message can be written, the code still says it.
+    let mut command = program.command(&["inspect", "missing.safetensors"]);
+    assert_eq!(command.stderr(full()).output().unwrap().status.code(), Some(1));
+}
