@@ -1,6 +1,6 @@
 //! Scaled dot-product attention, fused per block of queries: scores, softmax and context stay in the near caches.
 
-use crate::columns::{ColumnBlock, for_each_block, store};
+use crate::columns::{ColumnBlock, for_each_block, load, store};
 use crate::error::{check_at_least, check_shape};
 use crate::matmul::tile::{At, Left, Right, Tile, Tiles, accumulate, cover_rows};
 use crate::simd::{Kernel, MAX_LANES, Simd};
@@ -19,10 +19,12 @@ pub const fn attention_scratch_len(keys: usize) -> usize {
     keys.saturating_mul(MAX_BLOCK * MAX_LANES)
 }
 
-/// One head of attention over channel-major matrices: `out[:, i] = sum_j softmax_j(scale * k[:, j] . q[:, i]) v[:, j]`.
+/// One head of attention over channel-major matrices:
+/// `out[:, i] = sum_j softmax_j(scale * k[:, j] . q[:, i] + sum_b biases[b][j, i]) v[:, j]`.
 ///
 /// `q` is D x queries with contiguous, evenly spaced rows; `k` (D x keys) and `v` (Dv x keys) come in panels, an ordinary
-/// matrix being one panel; `out` is Dv x queries with contiguous rows. The division by the softmax's sum is deferred to the
+/// matrix being one panel; `biases` are keys x queries with contiguous rows, such as relative position biases and masks of
+/// -infinity; `out` is Dv x queries with contiguous rows. The division by the softmax's sum is deferred to the
 /// output, where it is one multiplication a value.
 ///
 /// ```
@@ -34,7 +36,7 @@ pub const fn attention_scratch_len(keys: usize) -> usize {
 /// let mut out = [0.0; 2];
 /// let mut scratch = vec![0.0; attention_scratch_len(3)];
 /// let mut out_view = ViewMut::new(&mut out, 1, 2)?;
-/// attention(Level::detect(), &View::new(&q, 1, 2)?, &k, &v, 1.0, &mut out_view, &mut scratch)?;
+/// attention(Level::detect(), &View::new(&q, 1, 2)?, &k, &v, 1.0, &[], &mut out_view, &mut scratch)?;
 /// assert!(out.iter().all(|y| (y - 3.0).abs() < 1e-6));
 /// # Ok::<(), kernels::Error>(())
 /// ```
@@ -48,15 +50,22 @@ pub fn attention(
     k: &Panels,
     v: &Panels,
     scale: f32,
+    biases: &[View],
     out: &mut ViewMut,
     scratch: &mut [f32],
 ) -> Result<(), Error> {
     const OPERATION: &str = "attention";
-    let keys = k.layout().columns();
+    let keys = k.columns();
     check_shape(OPERATION, "k", [q.rows(), keys], [k.rows(), keys])?;
-    check_shape(OPERATION, "v", [v.rows(), keys], [v.rows(), v.layout().columns()])?;
+    check_shape(OPERATION, "v", [v.rows(), keys], [v.rows(), v.columns()])?;
     check_shape(OPERATION, "out", [v.rows(), q.columns()], out.shape())?;
     check_at_least(OPERATION, "scratch", attention_scratch_len(keys), scratch.len())?;
+    for bias in biases {
+        check_shape(OPERATION, "a bias", [keys, q.columns()], bias.shape())?;
+        if !bias.has_contiguous_rows() {
+            return Err(Error::RowsNotContiguous { operation: OPERATION, what: "a bias" });
+        }
+    }
     if !q.has_contiguous_rows() {
         return Err(Error::RowsNotContiguous { operation: OPERATION, what: "q" });
     }
@@ -66,7 +75,7 @@ pub fn attention(
     let Some((q, q_step)) = q.even_rows() else {
         return Err(Error::RowsNotEven { operation: OPERATION, what: "q" });
     };
-    level.run(Attention { q, q_step, k, v, scale, out, scratch });
+    level.run(Attention { q, q_step, k, v, scale, biases, out, scratch });
     Ok(())
 }
 
@@ -76,6 +85,7 @@ struct Attention<'a, 'b> {
     k: &'a Panels<'a>,
     v: &'a Panels<'a>,
     scale: f32,
+    biases: &'a [View<'a>],
     out: &'a mut ViewMut<'b>,
     scratch: &'a mut [f32],
 }
@@ -93,22 +103,50 @@ impl<S: Simd> ColumnBlock<S> for Attention<'_, '_> {
     #[inline(always)]
     fn block<const V: usize>(&mut self, s: S, column: usize, columns: usize) {
         let width = V * S::LANES;
-        let layout = *self.k.layout();
-        let scores = &mut self.scratch[..layout.columns() * width];
+        let keys = self.k.columns();
+        let scores = &mut self.scratch[..keys * width];
         let q = Right { data: &self.q[column.min(self.q.len())..], step: self.q_step, columns };
-        for panel in 0..layout.count() {
-            let scores = &mut scores[layout.range(panel).start * width..];
-            let mut tiles = Scores { depth: self.k.rows(), k: self.k.left(panel), q, scores };
-            cover_rows::<S, _, V>(s, layout.valid(panel), column, columns, &mut tiles);
+        for (first, piece) in self.k.pieces() {
+            let mut tiles = Scores { depth: self.k.rows(), k: left(&piece), q, scores: &mut scores[first * width..] };
+            cover_rows::<S, _, V>(s, piece.columns(), column, columns, &mut tiles);
         }
-        let mut matrix = ViewMut::new(scores, layout.columns(), width).expect("the slice was cut to this size");
-        let sums: [S::F32; V] = exponentials(s, &mut matrix, 0..width, self.scale);
+        let mut matrix = ViewMut::new(scores, keys, width).expect("the slice was cut to this size");
+        let mut scale = self.scale;
+        if !self.biases.is_empty() {
+            add_biases::<S, V>(s, &mut matrix, scale, self.biases, column..column + columns);
+            scale = 1.0;
+        }
+        let sums: [S::F32; V] = exponentials(s, &mut matrix, 0..width, scale);
         let mut inverse = sums;
         for v in 0..V {
             inverse[v] = s.div(s.splat(1.0), sums[v]);
         }
         let mut tiles = Context { v: self.v, p: scores, inverse: &inverse, out: self.out };
         cover_rows::<S, _, V>(s, self.v.rows(), column, columns, &mut tiles);
+    }
+}
+
+/// `scores = scale * scores + sum of the biases' columns`
+#[inline(always)]
+fn add_biases<S: Simd, const V: usize>(
+    s: S,
+    scores: &mut ViewMut,
+    scale: f32,
+    biases: &[View],
+    columns: core::ops::Range<usize>,
+) {
+    for key in 0..scores.rows() {
+        let row = scores.row_mut(key).expect("a row-major matrix");
+        let mut y = load::<S, V>(s, row);
+        for (b, bias) in biases.iter().enumerate() {
+            let bias = bias.row(key).expect("rows are contiguous: checked by attention");
+            let bias = load::<S, V>(s, &bias[columns.clone()]);
+            let factor = s.splat(if b == 0 { scale } else { 1.0 });
+            for v in 0..V {
+                y[v] = s.mul_add(y[v], factor, bias[v]);
+            }
+        }
+        store(s, y, row);
     }
 }
 
@@ -152,13 +190,12 @@ impl<S: Simd> Tiles<S> for Context<'_, '_, S> {
     #[inline(always)]
     fn tile<const R: usize, const V: usize>(&mut self, s: S, at: At) {
         let width = V * S::LANES;
-        let layout = self.v.layout();
         let mut acc: Tile<S, R, V> = [[s.splat(0.0); V]; R];
-        for panel in 0..layout.count() {
-            let v = self.v.left(panel);
+        for (first, piece) in self.v.pieces() {
+            let v = left(&piece);
             let v = Left { data: &v.data[at.row * v.row..], ..v };
-            let p = Right { data: &self.p[layout.range(panel).start * width..], step: width, columns: width };
-            accumulate(s, layout.valid(panel), v, p, &mut acc);
+            let p = Right { data: &self.p[first * width..], step: width, columns: width };
+            accumulate(s, piece.columns(), v, p, &mut acc);
         }
         for (r, mut acc) in acc.into_iter().enumerate() {
             for (acc, inverse) in acc.iter_mut().zip(self.inverse) {
@@ -170,11 +207,9 @@ impl<S: Simd> Tiles<S> for Context<'_, '_, S> {
     }
 }
 
-impl<'a> Panels<'a> {
-    /// One panel as a left factor: rows of the matrix are rows, columns stand side by side.
-    #[inline(always)]
-    fn left(&self, panel: usize) -> Left<'a> {
-        let (data, row) = self.panel(panel).even_rows().expect("a panel is an ordinary matrix");
-        Left { data, row, step: 1 }
-    }
+/// A matrix as a left factor: rows are rows, columns stand side by side.
+#[inline(always)]
+fn left<'a>(matrix: &View<'a>) -> Left<'a> {
+    let (data, row) = matrix.even_rows().expect("a piece of a panel is an ordinary matrix");
+    Left { data, row, step: 1 }
 }

@@ -86,6 +86,23 @@ impl PanelLayout {
         start..start + if panel < self.full_count { self.full } else { self.last } * self.lanes
     }
 
+    /// The panel of a column.
+    ///
+    /// # Panics
+    /// If the column is beyond the last, padding included.
+    #[inline]
+    pub fn panel_of(&self, column: usize) -> usize {
+        assert!(column < self.padded(), "column beyond the last");
+        if self.count() == 1 {
+            return 0;
+        }
+        let full_columns = self.full * self.full_count * self.lanes;
+        match column.checked_sub(full_columns) {
+            None => column / (self.full * self.lanes),
+            Some(rest) => self.full_count + rest / (self.last * self.lanes),
+        }
+    }
+
     /// The width of a panel.
     ///
     /// # Panics
@@ -124,7 +141,10 @@ pub struct Panels<'a> {
     data: &'a [f32],
     /// Rows that every panel has in memory.
     stored_rows: usize,
+    /// The first row and how many.
     rows: (usize, usize),
+    /// The first column and how many.
+    columns: (usize, usize),
     layout: PanelLayout,
 }
 
@@ -135,7 +155,7 @@ impl<'a> Panels<'a> {
     /// [`Error::Length`] unless `data` holds exactly `rows * layout.padded()` values.
     pub fn new(data: &'a [f32], rows: usize, layout: PanelLayout) -> Result<Self, Error> {
         check_len("Panels::new", "data", rows.saturating_mul(layout.padded()), data.len())?;
-        Ok(Panels { data, stored_rows: rows, rows: (0, rows), layout })
+        Ok(Panels { data, stored_rows: rows, rows: (0, rows), columns: (0, layout.columns()), layout })
     }
 
     /// An ordinary row-major matrix as one panel.
@@ -161,6 +181,37 @@ impl<'a> Panels<'a> {
         Ok(self)
     }
 
+    /// Some of the columns, in one or several panels: a window of tokens.
+    ///
+    /// # Errors
+    /// [`Error::Range`] if the range reaches past the last column.
+    pub fn column_range(mut self, range: Range<usize>) -> Result<Self, Error> {
+        let (first, len) = self.columns;
+        if range.start > range.end || range.end > len {
+            return Err(Error::Range { what: "Panels::column_range", start: range.start, end: range.end, len });
+        }
+        self.columns = (first + range.start, range.len());
+        Ok(self)
+    }
+
+    /// Columns that hold data.
+    pub fn columns(&self) -> usize {
+        self.columns.1
+    }
+
+    /// The pieces of the columns, one a panel: the first column's index here, and the piece as a matrix.
+    pub(crate) fn pieces(&self) -> impl Iterator<Item = (usize, View<'a>)> + use<'a> {
+        let Panels { data, stored_rows, rows: (row, rows), columns: (first, len), layout } = *self;
+        let panels = if len == 0 { 0..0 } else { layout.panel_of(first)..layout.panel_of(first + len - 1) + 1 };
+        panels.map(move |panel| {
+            let range = layout.range(panel);
+            let (start, end) = (range.start.max(first), range.end.min(first + len));
+            let at = if rows == 0 { 0 } else { stored_rows * range.start + row * range.len() + start - range.start };
+            let view = View::with_strides(&data[at..], [rows, end - start], [range.len(), 1]);
+            (start - first, view.expect("a piece lies within the data checked by new"))
+        })
+    }
+
     /// Rows of every panel.
     pub fn rows(&self) -> usize {
         self.rows.1
@@ -169,6 +220,17 @@ impl<'a> Panels<'a> {
     /// How the columns are cut.
     pub fn layout(&self) -> &PanelLayout {
         &self.layout
+    }
+
+    /// The values of a column, row by row; counted from the first of the layout.
+    ///
+    /// # Panics
+    /// If the column is beyond the last, padding included.
+    #[inline]
+    pub fn column(&self, column: usize) -> impl ExactSizeIterator<Item = f32> + use<'a> {
+        let range = self.layout.range(self.layout.panel_of(column));
+        let start = self.stored_rows * range.start + self.rows.0 * range.len() + column - range.start;
+        self.data[start..].iter().step_by(range.len()).take(self.rows.1).copied()
     }
 
     /// One panel, padding included.

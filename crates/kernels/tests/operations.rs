@@ -251,7 +251,7 @@ fn attention_over_sizes_in_one_panel_and_in_many() {
                         let mut scratch = vec![f32::NAN; attention_scratch_len(keys)];
                         let q = View::new(&q, d, queries).unwrap();
                         let mut view = ViewMut::new(&mut out, dv, queries).unwrap();
-                        attention(level, &q, k, v, scale, &mut view, &mut scratch).unwrap();
+                        attention(level, &q, k, v, scale, &[], &mut view, &mut scratch).unwrap();
                         out
                     };
                     let what = format!("{level} d {d} dv {dv} keys {keys} queries {queries}");
@@ -333,6 +333,53 @@ fn token_products_over_sizes_with_the_same_bits() {
                 if level != Level::PORTABLE {
                     assert_eq!(*fused.get_or_insert_with(|| out.clone()), out, "{what}");
                 }
+            }
+        }
+    }
+}
+
+/// A window of the tokens as keys and values, with a relative position bias and a mask, as Swin attends.
+#[test]
+fn attention_within_a_window_with_biases() {
+    let (d, tokens) = (8, 150);
+    for level in levels() {
+        for (first, keys) in [(0, 49), (49, 49), (98, 49), (1, 1), (30, 64), (145, 5)] {
+            let layout = level.panels(tokens);
+            let stored = paint(3 * d * layout.padded(), 1);
+            let panels = Panels::new(&stored, 3 * d, layout).unwrap();
+            let column = |row: usize, t: usize| f64::from(panels.column(t).nth(row).unwrap());
+            let bias = paint(keys * keys, 2);
+            let mask: Vec<f32> = (0..keys * keys)
+                .map(|i| if (i / keys + i % keys) % 3 == 1 { f32::NEG_INFINITY } else { 0.0 })
+                .collect();
+            let scale = 0.7_f32;
+            let window = first..first + keys;
+            let k = panels.row_range(d..2 * d).unwrap().column_range(window.clone()).unwrap();
+            let v = panels.row_range(2 * d..3 * d).unwrap().column_range(window).unwrap();
+            // The queries of the window that lie in one panel, as a thread that owns it sees them.
+            let panel = layout.panel_of(first);
+            let start = first - layout.range(panel).start;
+            let queries = keys.min(layout.width(panel) - start);
+            let q = panels.panel(panel).row_range(0..d).unwrap().column_range(start..start + queries).unwrap();
+            let biases = [&bias, &mask].map(|x| View::new(x, keys, keys).unwrap().column_range(0..queries).unwrap());
+            let mut out = vec![f32::NAN; d * queries];
+            let mut scratch = vec![f32::NAN; attention_scratch_len(keys)];
+            let mut view = ViewMut::new(&mut out, d, queries).unwrap();
+            attention(level, &q, &k, &v, scale, &biases, &mut view, &mut scratch).unwrap();
+            for i in 0..queries {
+                let mut weights: Vec<f64> = (0..keys)
+                    .map(|j| {
+                        let dot: f64 = (0..d).map(|r| column(d + r, first + j) * column(r, first + i)).sum();
+                        let place = j * keys + i;
+                        f64::from(scale) * dot + f64::from(bias[place]) + f64::from(mask[place])
+                    })
+                    .collect();
+                reference::softmax(&mut weights, keys, 1);
+                let exact: Vec<f64> =
+                    (0..d).map(|r| (0..keys).map(|j| weights[j] * column(2 * d + r, first + j)).sum()).collect();
+                let found: Vec<f32> = (0..d).map(|r| out[r * queries + i]).collect();
+                let tolerance = 2.0 * dot_tolerance(d) + dot_tolerance(keys) / keys as f64 + 1e-5;
+                assert_close(&format!("{level} keys {first}+{keys}, query {i}"), &found, &exact, tolerance);
             }
         }
     }

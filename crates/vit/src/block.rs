@@ -1,7 +1,7 @@
 //! One transformer block on the attended channels (paper section II-B): attention and MLP, each behind a norm, each joining
 //! the residual stream with its rescaling factor. The idle channels are never touched.
 
-use kernels::{Error, Level, Panels, View, ViewMut, attention, attention_scratch_len};
+use kernels::{Error, Level, Panels, View, ViewMut, attention};
 
 use crate::Tensors;
 use crate::config::{Rescale, TensorName, VitConfig};
@@ -36,21 +36,16 @@ impl Shape {
 
 /// One thread's scratch, reused from step to step.
 pub(crate) struct Workspace<'s> {
-    /// dim x width: a normed panel, or a panel of attention's output.
+    /// A normed panel, or a panel of attention's output.
     pub narrow: &'s mut [f32],
-    /// A panel of the MLP's hidden layer or of patches, or attention's scores.
+    /// A panel of the MLP's hidden layer or of windows, or attention's scores.
     pub wide: &'s mut [f32],
 }
 
 impl<'s> Workspace<'s> {
-    /// Values for panels up to `width` wide, `tokens` keys and `rows` rows of the widest panel.
-    pub(crate) fn len(dim: usize, rows: usize, width: usize, tokens: usize) -> usize {
-        aligned(dim * width) + aligned((rows * width).max(attention_scratch_len(tokens)))
-    }
-
-    /// Cuts a slice of [`Workspace::len`] values.
-    pub(crate) fn cut(scratch: &'s mut [f32], dim: usize, width: usize) -> Self {
-        let (narrow, wide) = scratch.split_at_mut(aligned(dim * width));
+    /// Cuts a thread's scratch after the first `narrow` values.
+    pub(crate) fn cut(scratch: &'s mut [f32], narrow: usize) -> Self {
+        let (narrow, wide) = scratch.split_at_mut(narrow);
         Workspace { narrow, wide }
     }
 }
@@ -148,7 +143,7 @@ impl<'w> Block<'w> {
             let (k, v) = (qkv.row_range(rows(1))?, qkv.row_range(rows(2))?);
             let context = ViewMut::new(workspace.narrow, dim, width)?;
             let mut context = context.row_range(rows(0))?;
-            attention(level, &q.row_range(rows(0))?, &k, &v, scale, &mut context, workspace.wide)?;
+            attention(level, &q.row_range(rows(0))?, &k, &v, scale, &[], &mut context, workspace.wide)?;
         }
         let context = View::new(workspace.narrow, dim, width)?;
         self.proj.run_residual(level, &context, self.alpha, x)?;

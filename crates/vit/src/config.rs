@@ -6,6 +6,8 @@
 
 use core::fmt;
 
+use crate::{embed, t2t};
+
 /// The description of one model of any supported family.
 ///
 /// ```
@@ -47,6 +49,8 @@ pub struct VitConfig {
     pub qkv_bias: bool,
     /// Added to the variance by every layer norm.
     pub layer_norm_eps: f64,
+    /// How pixels become tokens.
+    pub tokens: Tokens,
     /// Whether a distillation token and a second head exist (distilled DeiT).
     pub distilled: bool,
     /// What the head sees.
@@ -58,6 +62,23 @@ pub struct VitConfig {
     /// How residual branches are rescaled.
     pub rescale: Rescale,
 }
+
+/// How pixels become tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Tokens {
+    /// A projection of square patches.
+    #[default]
+    Patch,
+    /// Tokens-to-token with the performer's linear attention (T2T-ViT); patches are 16 pixels.
+    T2tPerformer,
+    /// Tokens-to-token with softmax attention (T2T-ViT_t); patches are 16 pixels.
+    T2tTransformer,
+}
+
+/// Channels of tokens inside tokens-to-token.
+pub(crate) const T2T_WIDTH: usize = 64;
+/// Pixels that tokens-to-token's three strides, 4, 2 and 2, make one token of in either direction.
+const T2T_PATCH: usize = 16;
 
 /// What the classification head sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -155,6 +176,7 @@ impl Default for VitConfig {
             mlp_ratio: 4.0,
             qkv_bias: true,
             layer_norm_eps: 1e-6,
+            tokens: Tokens::Patch,
             distilled: false,
             pool: Pool::Cls,
             norm_after_pool: false,
@@ -230,6 +252,13 @@ impl VitConfig {
         if !(1.0..=MAX_SIZE as f64).contains(&hidden) {
             return Err(ConfigError::OutOfRange { key: "dim * mlp_ratio", value: hidden as usize, max: MAX_SIZE });
         }
+        if self.tokens != Tokens::Patch && self.patch_size != T2T_PATCH {
+            return Err(ConfigError::Conflict {
+                first: "patch_size",
+                second: "tokens t2t",
+                why: "tokens-to-token makes one token of 16x16 pixels; set patch_size to 16 or leave it out",
+            });
+        }
         if self.norm_after_pool && self.pool == Pool::Cls {
             return Err(ConfigError::Conflict {
                 first: "norm_after_pool true",
@@ -251,7 +280,7 @@ impl VitConfig {
     fn check_products(&self) -> Result<(), ConfigError> {
         let wide = |x: usize| x as u128;
         let (dim, channels) = (wide(self.dim), wide(self.channels()));
-        let patch = wide(self.in_channels) * wide(self.patch_size) * wide(self.patch_size);
+        let patch = wide(self.in_channels) * wide(self.patch_size) * wide(self.patch_size) + 1024;
         let side = wide(self.image_size / self.patch_size);
         let tokens = side * side + wide(self.class_tokens());
         let hidden = wide(self.hidden());
@@ -275,8 +304,14 @@ impl VitConfig {
             visit(Top("dist_token"), &[1, 1, e]);
         }
         visit(Top("pos_embed"), &[1, self.tokens(), e]);
-        visit(Top("patch_embed.proj.weight"), &[e, self.in_channels, p, p]);
-        visit(Top("patch_embed.proj.bias"), &[e]);
+        if self.tokens == Tokens::Patch {
+            visit(Top("patch_embed.proj.weight"), &[e, self.in_channels, p, p]);
+            visit(Top("patch_embed.proj.bias"), &[e]);
+        } else {
+            t2t::visit_tensors(self, visit);
+            visit(Top("tokens_to_token.project.weight"), &[e, embed::inputs(self)]);
+            visit(Top("tokens_to_token.project.bias"), &[e]);
+        }
         for i in 0..self.depth {
             if self.rescale == Rescale::Learned {
                 visit(Block(i, "alpha"), &[1]);
@@ -316,10 +351,13 @@ impl VitConfig {
         let tokens = self.tokens() as u64;
         let values: u64 = shape.iter().map(|&x| x as u64).product();
         match name {
-            TensorName::Top("patch_embed.proj.weight") => values * self.patches() as u64,
+            TensorName::Top("patch_embed.proj.weight" | "tokens_to_token.project.weight") => {
+                values * self.patches() as u64
+            }
             TensorName::Top("head.weight" | "head_dist.weight") => values,
             TensorName::Block(_, "attn.qkv.weight") => values * tokens + 2 * tokens * tokens * self.dim as u64,
             TensorName::Block(_, "attn.proj.weight" | "mlp.fc1.weight" | "mlp.fc2.weight") => values * tokens,
+            _ if self.tokens != Tokens::Patch => t2t::macs_of(self, name, shape),
             _ => 0,
         }
     }
@@ -376,8 +414,22 @@ pub struct Layer {
     pub macs: u64,
 }
 
+/// A built-in model: its name, dim, depth, heads, MLP ratio and tokens.
+type Named = (&'static str, usize, usize, usize, f64, Tokens);
+
+#[rustfmt::skip]
+const NAMED: [Named; 7] = [
+    ("deit_tiny", 192, 12, 3, 4.0, Tokens::Patch),
+    ("deit_small", 384, 12, 6, 4.0, Tokens::Patch),
+    ("t2t_vit_7", 256, 7, 4, 2.0, Tokens::T2tPerformer),
+    ("t2t_vit_10", 256, 10, 4, 2.0, Tokens::T2tPerformer),
+    ("t2t_vit_12", 256, 12, 4, 2.0, Tokens::T2tPerformer),
+    ("t2t_vit_14", 384, 14, 6, 3.0, Tokens::T2tPerformer),
+    ("t2t_vit_t_14", 384, 14, 6, 3.0, Tokens::T2tTransformer),
+];
+
 /// Names that [`Config::named`] knows, vanilla next to shuffled.
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 18] = [
     "deit_tiny",
     "shuffle_deit_tiny",
     "deit_tiny_distilled",
@@ -386,6 +438,16 @@ const NAMES: [&str; 8] = [
     "shuffle_deit_small",
     "deit_small_distilled",
     "shuffle_deit_small_distilled",
+    "t2t_vit_7",
+    "shuffle_t2t_vit_7",
+    "t2t_vit_10",
+    "shuffle_t2t_vit_10",
+    "t2t_vit_12",
+    "shuffle_t2t_vit_12",
+    "t2t_vit_14",
+    "shuffle_t2t_vit_14",
+    "t2t_vit_t_14",
+    "shuffle_t2t_vit_t_14",
 ];
 
 impl Config {
@@ -404,12 +466,21 @@ impl Config {
             Some(base) => (base, true),
             None => (name, false),
         };
-        let (dim, heads) = if base.starts_with("deit_tiny") { (192, 3) } else { (384, 6) };
+        let (plain, distilled) = match base.strip_suffix("_distilled") {
+            Some(plain) => (plain, true),
+            None => (base, false),
+        };
+        let &(_, dim, depth, heads, mlp_ratio, tokens) = NAMED.iter().find(|named| named.0 == plain)?;
+        let deit = tokens == Tokens::Patch;
         Some(Config::Vit(VitConfig {
             dim,
-            depth: 12,
+            depth,
             heads,
-            distilled: base.ends_with("_distilled"),
+            mlp_ratio,
+            qkv_bias: deit,
+            layer_norm_eps: if deit { 1e-6 } else { 1e-5 },
+            tokens,
+            distilled,
             shuffle,
             rescale: if shuffle { Rescale::Learned } else { Rescale::None },
             ..VitConfig::default()
@@ -540,6 +611,16 @@ mod tests {
             ("shuffle_deit_small", 22806784, 4657069056),
             ("deit_small_distilled", 22436432, 4624140288),
             ("shuffle_deit_small_distilled", 23577320, 4682711040),
+            ("t2t_vit_7", 4310222, 1146738176),
+            ("shuffle_t2t_vit_7", 4765148, 1175895552),
+            ("t2t_vit_10", 5889230, 1516203008),
+            ("shuffle_t2t_vit_10", 6344162, 1545360384),
+            ("t2t_vit_12", 6941902, 1762512896),
+            ("shuffle_t2t_vit_12", 7396838, 1791670272),
+            ("t2t_vit_14", 21545550, 4783343104),
+            ("shuffle_t2t_vit_14", 22227946, 4827079168),
+            ("t2t_vit_t_14", 21541070, 6088721920),
+            ("shuffle_t2t_vit_t_14", 22223466, 6132457984),
         ];
         for (name, params, macs) in table {
             let config = Config::named(name).unwrap();

@@ -1,6 +1,6 @@
 //! From the last block's tokens to logits: final norm, pooling, classifier.
 
-use kernels::{ChannelOrder, Error, Level, PanelLayout, View, ViewMut};
+use kernels::{ChannelOrder, Error, Level, PARTIAL_SUMS, PanelLayout, View, ViewMut, sum_in_pairs};
 
 use crate::Tensors;
 use crate::config::{Pool, TensorName, VitConfig};
@@ -122,9 +122,6 @@ impl<'w> Head<'w> {
     }
 }
 
-/// Sums over tokens are kept in this many parts, by token modulo it, so that they do not depend on the width of vectors.
-const PARTIAL_SUMS: usize = 16;
-
 /// Adds a panel's patch tokens to the partial sums of every channel.
 fn add_patch_tokens(
     config: &VitConfig,
@@ -141,17 +138,6 @@ fn add_patch_tokens(
             sums[(start + t - config.class_tokens()) % PARTIAL_SUMS] += x;
         }
     }
-}
-
-/// A sum in a fixed order: halves are added until one value is left.
-fn sum_in_pairs(sums: &[f32; PARTIAL_SUMS]) -> f32 {
-    let mut sums = *sums;
-    let mut len = PARTIAL_SUMS;
-    while len > 1 {
-        len /= 2;
-        (0..len).for_each(|i| sums[i] += sums[i + len]);
-    }
-    sums[0]
 }
 
 /// `logits = head * token`

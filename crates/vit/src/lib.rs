@@ -25,9 +25,13 @@ mod model;
 mod packing;
 mod plain;
 mod split;
+mod t2t;
 mod tensors;
+mod unfold;
 
-pub use config::{Config, ConfigError, Layer, LayerName, MAX_DEPTH, MAX_SIZE, Pool, Rescale, TensorName, VitConfig};
+pub use config::{
+    Config, ConfigError, Layer, LayerName, MAX_DEPTH, MAX_SIZE, Pool, Rescale, TensorName, Tokens, VitConfig,
+};
 pub use kernels::Level;
 pub use model::{Model, RunError, Tap, pack, packed_len};
 pub use packing::PackError;

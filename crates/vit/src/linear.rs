@@ -29,9 +29,7 @@ impl<'w> Linear<'w> {
 
     pub(crate) fn cut(cut: &mut Cut<'w>, outputs: usize, inputs: usize) -> Self {
         let bias = cut.take(outputs);
-        let weight = cut.take(PackedMatrix::packed_len(outputs, inputs));
-        let weight = PackedMatrix::from_packed(outputs, inputs, weight).expect("the piece has the packed length");
-        Linear { weight, bias }
+        Linear { weight: cut.matrix(outputs, inputs), bias }
     }
 
     /// `out = weight * x + bias`

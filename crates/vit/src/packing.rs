@@ -59,6 +59,12 @@ impl<'w> Cut<'w> {
         self.0 = rest;
         &piece[..len]
     }
+
+    /// The next piece as a packed matrix.
+    pub(crate) fn matrix(&mut self, rows: usize, columns: usize) -> PackedMatrix<'w> {
+        let piece = self.take(PackedMatrix::packed_len(rows, columns));
+        PackedMatrix::from_packed(rows, columns, piece).expect("the piece has the packed length")
+    }
 }
 
 /// Fills a packed buffer with tensors from a source, front to back, in the order in which [`Cut`] cuts it.

@@ -2,14 +2,15 @@
 
 use core::ops::Range;
 
-use kernels::{ChannelOrder, Level, PanelLayout, Panels, View, ViewMut};
+use kernels::{ChannelOrder, Level, PanelLayout, Panels, View, ViewMut, attention_scratch_len};
 
 use crate::block::{Block, Shape, Workspace};
-use crate::config::{Pool, VitConfig};
-use crate::embed::Embedding;
+use crate::config::{Pool, Tokens, VitConfig};
+use crate::embed::{self, Embedding};
 use crate::head::{Head, Stream};
 use crate::packing::{Cut, PackError, Packer, aligned};
 use crate::split::for_each_panel;
+use crate::t2t::{self, T2t};
 use crate::{RunError, Tap, Tensors};
 
 /// A plain model over its packed weights.
@@ -20,10 +21,19 @@ pub(crate) struct Plain<'w> {
 }
 
 pub(crate) fn packed_len(config: &VitConfig) -> usize {
-    Embedding::packed_len(config) + config.depth * Shape::of(config).packed_len() + Head::packed_len(config)
+    blocks_start(config) + config.depth * Shape::of(config).packed_len() + Head::packed_len(config)
+}
+
+/// Values in front of the blocks.
+fn blocks_start(config: &VitConfig) -> usize {
+    let rounds = if config.tokens == Tokens::Patch { 0 } else { T2t::packed_len(config) };
+    rounds + Embedding::packed_len(config)
 }
 
 pub(crate) fn pack<T: Tensors>(config: &VitConfig, packer: &mut Packer<T>) -> Result<(), PackError<T::Error>> {
+    if config.tokens != Tokens::Patch {
+        T2t::pack(packer, config)?;
+    }
     Embedding::pack(packer, config)?;
     for i in 0..config.depth {
         Block::pack(packer, i, Shape::of(config), config.rescale, config.qkv_bias)?;
@@ -38,6 +48,10 @@ struct Plan {
     stream: usize,
     /// Queries, keys and values: 3 dim x padded tokens.
     qkv: usize,
+    /// Tokens-to-token's rounds.
+    rounds: usize,
+    /// The first piece of one thread's workspace.
+    narrow: usize,
     /// One thread's workspace.
     workspace: usize,
 }
@@ -45,18 +59,28 @@ struct Plan {
 impl Plan {
     fn new(config: &VitConfig, level: Level) -> Self {
         let layout = level.panels(config.tokens());
-        let rows = config.hidden().max(config.patch_values());
+        let (mut rows, mut width) = (config.hidden().max(embed::inputs(config)), layout.max_width());
+        let (mut narrow_rows, mut scores, mut rounds) = (config.dim, attention_scratch_len(config.tokens()), 0);
+        if config.tokens != Tokens::Patch {
+            let plan = t2t::Plan::new(config, level);
+            let (t2t_rows, t2t_width, t2t_scores) = plan.workspace(config);
+            (rows, width) = (rows.max(t2t_rows), width.max(t2t_width));
+            (narrow_rows, scores, rounds) = (narrow_rows.max(t2t_rows), scores.max(t2t_scores), plan.scratch_len());
+        }
+        let narrow = aligned(narrow_rows * width);
         Plan {
-            layout,
             stream: aligned(config.channels() * layout.padded()),
             qkv: aligned(3 * config.dim * layout.padded()),
-            workspace: Workspace::len(config.dim, rows, layout.max_width(), config.tokens())
+            rounds,
+            narrow,
+            workspace: (narrow + aligned((rows * width).max(scores)))
                 .max(Head::scratch_len(config, layout.max_width())),
+            layout,
         }
     }
 
     fn scratch_len(&self, threads: usize) -> usize {
-        self.stream + self.qkv + threads * self.workspace
+        self.stream + self.qkv + self.rounds + threads * self.workspace
     }
 }
 
@@ -72,7 +96,7 @@ impl<'w> Plain<'w> {
 
     /// Embedding, block `i` and head lie in this order in the packed weights.
     fn piece(&self, block: usize) -> Cut<'w> {
-        Cut(&self.packed[Embedding::packed_len(&self.config) + block * Shape::of(&self.config).packed_len()..])
+        Cut(&self.packed[blocks_start(&self.config) + block * Shape::of(&self.config).packed_len()..])
     }
 
     /// The logits of one image, on `threads` threads.
@@ -88,13 +112,20 @@ impl<'w> Plain<'w> {
         let config = &self.config;
         let plan = Plan::new(config, level);
         let (stream, rest) = scratch.split_at_mut(plan.stream);
-        let (qkv, workspaces) = rest.split_at_mut(plan.qkv);
+        let (qkv, rest) = rest.split_at_mut(plan.qkv);
+        let (rounds, workspaces) = rest.split_at_mut(plan.rounds);
         let stream = &mut stream[..config.channels() * plan.layout.padded()];
         let qkv = &mut qkv[..3 * config.dim * plan.layout.padded()];
         let workspaces = &mut workspaces[..threads * plan.workspace];
-        let run = Run { config, level, threads, layout: plan.layout };
+        let run = Run { config, level, threads, layout: plan.layout, narrow: plan.narrow };
 
-        run.embed(&Embedding::cut(&mut Cut(self.packed), config), image, stream, workspaces)?;
+        let mut cut = Cut(self.packed);
+        let map = if config.tokens == Tokens::Patch {
+            Panels::single(image, config.in_channels, config.image_size * config.image_size)?
+        } else {
+            T2t::cut(&mut cut, config).run(config, &run.rounds(), image, rounds, workspaces)?
+        };
+        run.embed(&Embedding::cut(&mut cut, config), &map, stream, workspaces)?;
         let mut order = ChannelOrder::identity(config.channels());
         for i in 0..config.depth {
             let block = Block::cut(&mut self.piece(i), Shape::of(config));
@@ -125,6 +156,8 @@ struct Run<'r> {
     level: Level,
     threads: usize,
     layout: PanelLayout,
+    /// The first piece of a workspace.
+    narrow: usize,
 }
 
 /// Work on one panel of a matrix: `(panel, its values, the thread's workspace)`.
@@ -135,7 +168,7 @@ impl Run<'_> {
     fn embed(
         &self,
         embedding: &Embedding,
-        image: &[f32],
+        map: &Panels,
         stream: &mut [f32],
         workspaces: &mut [f32],
     ) -> Result<(), RunError> {
@@ -143,7 +176,7 @@ impl Run<'_> {
         self.for_each_panel(channels, stream, workspaces, &|panel, x, workspace| {
             let mut x = ViewMut::new(x, channels, self.layout.width(panel))?;
             let tokens = self.layout.range(panel);
-            Ok(embedding.run(self.level, self.config, image, tokens, &mut x, workspace.wide)?)
+            Ok(embedding.run(self.level, self.config, map, tokens, &mut x, workspace.wide)?)
         })
     }
 
@@ -197,8 +230,13 @@ impl Run<'_> {
         0..self.config.dim
     }
 
+    /// What tokens-to-token's rounds run with.
+    fn rounds(&self) -> t2t::Threads {
+        t2t::Threads { level: self.level, threads: self.threads, narrow: self.narrow }
+    }
+
     fn workspace<'s>(&self, scratch: &'s mut [f32]) -> Workspace<'s> {
-        Workspace::cut(scratch, self.config.dim, self.layout.max_width())
+        Workspace::cut(scratch, self.narrow)
     }
 
     fn for_each_panel(
