@@ -64,16 +64,15 @@ pub(crate) struct Block<'w> {
 }
 
 impl<'w> Block<'w> {
-    /// Packs block `i` of a checkpoint.
+    /// Packs a block of a checkpoint, whose tensors `name` names in full.
     pub(crate) fn pack<T: Tensors>(
         packer: &mut Packer<T>,
-        i: usize,
+        name: impl Fn(&'static str) -> TensorName,
         shape: Shape,
         rescale: Rescale,
         qkv_bias: bool,
     ) -> Result<(), PackError<T::Error>> {
         let Shape { dim, hidden, .. } = shape;
-        let name = |suffix| TensorName::Block(i, suffix);
         let (tensors, factors) = packer.custom(2);
         for (factor, suffix) in factors.iter_mut().zip(["alpha", "beta"]) {
             *factor = match rescale {
@@ -83,7 +82,7 @@ impl<'w> Block<'w> {
             };
         }
         let linear = |packer: &mut Packer<T>, weight, bias: Option<&'static str>, shape: [usize; 2]| {
-            Linear::pack(packer, name(weight), bias.map(name), &shape)
+            Linear::pack(packer, name(weight), bias.map(&name), &shape)
         };
         Norm::pack(packer, name("norm1.weight"), name("norm1.bias"), dim)?;
         linear(packer, "attn.qkv.weight", qkv_bias.then_some("attn.qkv.bias"), [3 * dim, dim])?;
@@ -110,17 +109,58 @@ impl<'w> Block<'w> {
         }
     }
 
-    /// Queries, keys and values of one panel: `qkv = W_qkv LN1(x)`, `x` being the attended channels.
-    pub(crate) fn project(
-        &self,
-        level: Level,
-        x: &View,
-        qkv: &mut ViewMut,
-        workspace: &mut Workspace,
-    ) -> Result<(), Error> {
-        let mut normed = ViewMut::new(workspace.narrow, self.shape.dim, x.columns())?;
+    /// The factor of the first residual.
+    pub(crate) fn alpha(&self) -> f32 {
+        self.alpha
+    }
+
+    /// Queries, keys and values of one panel: `qkv = W_qkv LN1(x)`, `x` being the attended channels; `scratch` is dim x width.
+    pub(crate) fn project(&self, level: Level, x: &View, qkv: &mut ViewMut, scratch: &mut [f32]) -> Result<(), Error> {
+        let mut normed = ViewMut::new(scratch, self.shape.dim, x.columns())?;
         self.norm1.run(level, x, self.shape.eps, &mut normed)?;
         self.qkv.run(level, &normed.as_view(), qkv)
+    }
+
+    /// Attention of some queries to all of `kv`: `context = V softmax(scale K^T Q + bias + mask)`, head by head.
+    ///
+    /// `q` and `kv` have the rows of the projection; `bias` gives each head's keys x queries.
+    #[allow(clippy::too_many_arguments, reason = "attention's operands")]
+    pub(crate) fn attend_heads<'b>(
+        &self,
+        level: Level,
+        q: &View,
+        kv: &Panels,
+        bias: &dyn Fn(usize) -> Result<View<'b>, Error>,
+        mask: Option<&View>,
+        context: &mut ViewMut,
+        scratch: &mut [f32],
+    ) -> Result<(), Error> {
+        for head in 0..self.shape.heads {
+            let bias = bias(head)?;
+            let biases = [bias, *mask.unwrap_or(&bias)];
+            self.attend_head(level, head, q, kv, &biases[..1 + usize::from(mask.is_some())], context, scratch)?;
+        }
+        Ok(())
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "attention's operands")]
+    fn attend_head(
+        &self,
+        level: Level,
+        head: usize,
+        q: &View,
+        kv: &Panels,
+        biases: &[View],
+        context: &mut ViewMut,
+        scratch: &mut [f32],
+    ) -> Result<(), Error> {
+        let Shape { dim, heads, .. } = self.shape;
+        let head_dim = dim / heads;
+        let scale = 1.0 / libm::sqrtf(head_dim as f32);
+        let rows = |part: usize| part * dim + head * head_dim..part * dim + (head + 1) * head_dim;
+        let (q, k, v) = (q.row_range(rows(0))?, kv.row_range(rows(1))?, kv.row_range(rows(2))?);
+        let mut context = context.reborrow().row_range(rows(0))?;
+        attention(level, &q, &k, &v, scale, biases, &mut context, scratch)
     }
 
     /// `x = alpha x + W_proj attention(q, k, v)`, then `x = beta x + MLP(LN2(x))`, for the tokens of one panel.
@@ -134,20 +174,28 @@ impl<'w> Block<'w> {
         x: &mut ViewMut,
         workspace: &mut Workspace,
     ) -> Result<(), Error> {
-        let Shape { dim, heads, hidden, eps } = self.shape;
-        let head_dim = dim / heads;
-        let scale = 1.0 / libm::sqrtf(head_dim as f32);
-        let width = x.columns();
-        for head in 0..heads {
-            let rows = |part: usize| part * dim + head * head_dim..part * dim + (head + 1) * head_dim;
-            let (k, v) = (qkv.row_range(rows(1))?, qkv.row_range(rows(2))?);
-            let context = ViewMut::new(workspace.narrow, dim, width)?;
-            let mut context = context.row_range(rows(0))?;
-            attention(level, &q.row_range(rows(0))?, &k, &v, scale, &[], &mut context, workspace.wide)?;
+        let mut context = ViewMut::new(workspace.narrow, self.shape.dim, x.columns())?;
+        for head in 0..self.shape.heads {
+            self.attend_head(level, head, q, qkv, &[], &mut context, workspace.wide)?;
         }
-        let context = View::new(workspace.narrow, dim, width)?;
-        self.proj.run_residual(level, &context, self.alpha, x)?;
+        self.join(level, x, workspace.narrow)?;
+        self.mlp(level, x, workspace)
+    }
 
+    /// `x = alpha x + W_proj context`
+    pub(crate) fn join(&self, level: Level, x: &mut ViewMut, context: &[f32]) -> Result<(), Error> {
+        self.proj.run_residual(level, &View::new(context, self.shape.dim, x.columns())?, self.alpha, x)
+    }
+
+    /// `out = W_proj context`
+    pub(crate) fn project_context(&self, level: Level, out: &mut ViewMut, context: &[f32]) -> Result<(), Error> {
+        self.proj.run(level, &View::new(context, self.shape.dim, out.columns())?, out)
+    }
+
+    /// `x = beta x + MLP(LN2(x))`
+    pub(crate) fn mlp(&self, level: Level, x: &mut ViewMut, workspace: &mut Workspace) -> Result<(), Error> {
+        let Shape { dim, hidden, eps, .. } = self.shape;
+        let width = x.columns();
         let mut normed = ViewMut::new(workspace.narrow, dim, width)?;
         self.norm2.run(level, &x.as_view(), eps, &mut normed)?;
         let mut activations = ViewMut::new(workspace.wide, hidden, width)?;

@@ -4,7 +4,12 @@
 //! public model's name stands for ([`Config::named`]). Tensor names and shapes ([`Config::visit_tensors`]),
 //! parameters and multiply-accumulates ([`Config::visit_layers`]) all derive from it.
 
+mod swin;
+
 use core::fmt;
+
+pub use swin::{MAX_STAGES, Stages, SwinConfig};
+pub(crate) use swin::{Merging, Stage};
 
 use crate::{embed, t2t};
 
@@ -21,6 +26,8 @@ use crate::{embed, t2t};
 pub enum Config {
     /// A plain vision transformer: DeiT and its relatives (`"arch": "vit"`).
     Vit(VitConfig),
+    /// A Swin transformer (`"arch": "swin"`).
+    Swin(SwinConfig),
 }
 
 /// A plain vision transformer (Touvron et al. 2021), with or without the channel-shuffle module (arXiv 2310.05642).
@@ -138,6 +145,31 @@ pub enum ConfigError {
         /// Its value.
         divisor: usize,
     },
+    /// The stages are none, too many, or not the same in `depths` and `heads`.
+    #[error("config: depths has {depths} stages and heads {heads}, expected the same number, 1 to {max}")]
+    Stages {
+        /// Entries of `depths`.
+        depths: usize,
+        /// Entries of `heads`.
+        heads: usize,
+        /// The most that are accepted.
+        max: usize,
+    },
+    /// Windows do not cover the map of some stage.
+    #[error(
+        "config: image_size {image_size} gives a stage a map that windows of {window} tokens do not divide; the nearest sizes \
+         that work are {below} and {above} (0: none)"
+    )]
+    Windows {
+        /// The size found.
+        image_size: usize,
+        /// The window.
+        window: usize,
+        /// The largest smaller size that works, or 0.
+        below: usize,
+        /// The smallest larger size that works, or 0.
+        above: usize,
+    },
     /// Two switches exclude each other.
     #[error("config: {first} does not go with {second}: {why}")]
     Conflict {
@@ -162,6 +194,32 @@ pub const MAX_SIZE: usize = 1 << 20;
 pub const MAX_DEPTH: usize = 1024;
 /// The largest accepted number of values in all weights or in one image's activations: what 32-bit offsets reach.
 const MAX_VALUES: u64 = 1 << 40;
+
+/// Fails unless each `(key, value, max)` is from 1 to its maximum.
+fn check_sizes(sizes: &[(&'static str, usize, usize)]) -> Result<(), ConfigError> {
+    match sizes.iter().find(|&&(_, value, max)| value == 0 || value > max) {
+        Some(&(key, value, max)) => Err(ConfigError::OutOfRange { key, value, max }),
+        None => Ok(()),
+    }
+}
+
+/// Fails unless both numbers are finite and positive; an eps that underflows in f32 would be no eps at all.
+fn check_positive(mlp_ratio: f64, layer_norm_eps: f64) -> Result<(), ConfigError> {
+    for (key, value, max) in [("mlp_ratio", mlp_ratio, MAX_SIZE as f64), ("layer_norm_eps", layer_norm_eps, 1.0)] {
+        if !(value.is_finite() && value as f32 > 0.0 && value <= max) {
+            return Err(ConfigError::NotPositive { key, value, max });
+        }
+    }
+    Ok(())
+}
+
+/// Fails if a buffer of so many values cannot be.
+fn check_product(what: &'static str, values: u128) -> Result<(), ConfigError> {
+    if values > u128::from(MAX_VALUES.min((isize::MAX / 8) as u64)) {
+        return Err(ConfigError::TooLarge { what });
+    }
+    Ok(())
+}
 
 impl Default for VitConfig {
     fn default() -> Self {
@@ -219,7 +277,7 @@ impl VitConfig {
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
-        let sizes = [
+        check_sizes(&[
             ("image_size", self.image_size, MAX_SIZE),
             ("patch_size", self.patch_size, MAX_SIZE),
             ("in_channels", self.in_channels, MAX_SIZE),
@@ -227,20 +285,8 @@ impl VitConfig {
             ("dim", self.dim, MAX_SIZE),
             ("depth", self.depth, MAX_DEPTH),
             ("heads", self.heads, MAX_SIZE),
-        ];
-        for (key, value, max) in sizes {
-            if value == 0 || value > max {
-                return Err(ConfigError::OutOfRange { key, value, max });
-            }
-        }
-        for (key, value, max) in
-            [("mlp_ratio", self.mlp_ratio, MAX_SIZE as f64), ("layer_norm_eps", self.layer_norm_eps, 1.0)]
-        {
-            // An eps that underflows in f32 would be no eps at all.
-            if !(value.is_finite() && value as f32 > 0.0 && value <= max) {
-                return Err(ConfigError::NotPositive { key, value, max });
-            }
-        }
+        ])?;
+        check_positive(self.mlp_ratio, self.layer_norm_eps)?;
         for (key, value, divisor_key, divisor) in
             [("image_size", self.image_size, "patch_size", self.patch_size), ("dim", self.dim, "heads", self.heads)]
         {
@@ -248,10 +294,7 @@ impl VitConfig {
                 return Err(ConfigError::NotDivisible { key, value, divisor_key, divisor });
             }
         }
-        let hidden = libm::floor(self.dim as f64 * self.mlp_ratio);
-        if !(1.0..=MAX_SIZE as f64).contains(&hidden) {
-            return Err(ConfigError::OutOfRange { key: "dim * mlp_ratio", value: hidden as usize, max: MAX_SIZE });
-        }
+        check_sizes(&[("dim * mlp_ratio", self.hidden(), MAX_SIZE)])?;
         if self.tokens != Tokens::Patch && self.patch_size != T2T_PATCH {
             return Err(ConfigError::Conflict {
                 first: "patch_size",
@@ -288,12 +331,8 @@ impl VitConfig {
             wide(self.depth) * dim * (4 * dim + 2 * hidden) + channels * (patch + tokens + 2 * wide(self.num_classes));
         let activations =
             tokens * (channels + 4 * dim + hidden + patch) + wide(self.in_channels) * wide(self.image_size).pow(2);
-        for (what, value) in [("the number of weights", weights), ("the number of activations", activations)] {
-            if value > u128::from(MAX_VALUES.min((isize::MAX / 8) as u64)) {
-                return Err(ConfigError::TooLarge { what });
-            }
-        }
-        Ok(())
+        check_product("the number of weights", weights)?;
+        check_product("the number of activations", activations)
     }
 
     fn visit_tensors(&self, visit: &mut dyn FnMut(TensorName, &[usize])) {
@@ -370,6 +409,10 @@ pub enum TensorName {
     Top(&'static str),
     /// A tensor of one block: `Block(3, "attn.qkv.weight")` is `blocks.3.attn.qkv.weight`.
     Block(usize, &'static str),
+    /// A tensor of one stage: `Stage(0, "downsample.norm.bias")` is `layers.0.downsample.norm.bias`.
+    Stage(usize, &'static str),
+    /// A tensor of one block of a stage: `StageBlock(0, 1, "alpha")` is `layers.0.blocks.1.alpha`.
+    StageBlock(usize, usize, &'static str),
 }
 
 impl TensorName {
@@ -380,6 +423,8 @@ impl TensorName {
         LayerName(match *self {
             TensorName::Top(name) => TensorName::Top(trim(name)),
             TensorName::Block(i, name) => TensorName::Block(i, trim(name)),
+            TensorName::Stage(s, name) => TensorName::Stage(s, trim(name)),
+            TensorName::StageBlock(s, i, name) => TensorName::StageBlock(s, i, trim(name)),
         })
     }
 }
@@ -389,6 +434,8 @@ impl fmt::Display for TensorName {
         match self {
             TensorName::Top(name) => f.write_str(name),
             TensorName::Block(i, name) => write!(f, "blocks.{i}.{name}"),
+            TensorName::Stage(s, name) => write!(f, "layers.{s}.{name}"),
+            TensorName::StageBlock(s, i, name) => write!(f, "layers.{s}.blocks.{i}.{name}"),
         }
     }
 }
@@ -429,7 +476,7 @@ const NAMED: [Named; 7] = [
 ];
 
 /// Names that [`Config::named`] knows, vanilla next to shuffled.
-const NAMES: [&str; 18] = [
+const NAMES: [&str; 22] = [
     "deit_tiny",
     "shuffle_deit_tiny",
     "deit_tiny_distilled",
@@ -448,6 +495,10 @@ const NAMES: [&str; 18] = [
     "shuffle_t2t_vit_14",
     "t2t_vit_t_14",
     "shuffle_t2t_vit_t_14",
+    "swin_extra_tiny",
+    "shuffle_swin_extra_tiny",
+    "swin_tiny",
+    "shuffle_swin_tiny",
 ];
 
 impl Config {
@@ -466,6 +517,17 @@ impl Config {
             Some(base) => (base, true),
             None => (name, false),
         };
+        let rescale = if shuffle { Rescale::Learned } else { Rescale::None };
+        // The module's Swin has one block fewer in stage 3, as in the paper.
+        let swin = match base {
+            "swin_extra_tiny" => Some((48, 5 - usize::from(shuffle))),
+            "swin_tiny" => Some((96, 6 - usize::from(shuffle))),
+            _ => None,
+        };
+        if let Some((dim, depth)) = swin {
+            let (depths, heads) = (Stages::new(&[2, 2, depth, 2])?, Stages::new(&[3, 6, 12, 24])?);
+            return Some(Config::Swin(SwinConfig { dim, depths, heads, shuffle, rescale, ..SwinConfig::default() }));
+        }
         let (plain, distilled) = match base.strip_suffix("_distilled") {
             Some(plain) => (plain, true),
             None => (base, false),
@@ -482,7 +544,7 @@ impl Config {
             tokens,
             distilled,
             shuffle,
-            rescale: if shuffle { Rescale::Learned } else { Rescale::None },
+            rescale,
             ..VitConfig::default()
         }))
     }
@@ -491,6 +553,7 @@ impl Config {
     pub fn validate(&self) -> Result<(), ConfigError> {
         match self {
             Config::Vit(c) => c.validate(),
+            Config::Swin(c) => c.validate(),
         }
     }
 
@@ -510,6 +573,7 @@ impl Config {
     pub fn visit_tensors(&self, visit: &mut dyn FnMut(TensorName, &[usize])) {
         match self {
             Config::Vit(c) => c.visit_tensors(visit),
+            Config::Swin(c) => c.visit_tensors(visit),
         }
     }
 
@@ -520,6 +584,7 @@ impl Config {
             let params = shape.iter().map(|&x| x as u64).product();
             let macs = match self {
                 Config::Vit(c) => c.macs_of(name, shape),
+                Config::Swin(c) => c.macs_of(name, shape),
             };
             match &mut current {
                 Some(layer) if layer.name == name.layer() => {
@@ -556,6 +621,7 @@ impl Config {
     pub fn in_channels(&self) -> usize {
         match self {
             Config::Vit(c) => c.in_channels,
+            Config::Swin(c) => c.in_channels,
         }
     }
 
@@ -563,6 +629,7 @@ impl Config {
     pub fn image_size(&self) -> usize {
         match self {
             Config::Vit(c) => c.image_size,
+            Config::Swin(c) => c.image_size,
         }
     }
 
@@ -575,20 +642,26 @@ impl Config {
     pub fn num_classes(&self) -> usize {
         match self {
             Config::Vit(c) => c.num_classes,
+            Config::Swin(c) => c.num_classes,
         }
     }
 
-    /// How many taps a run offers: one after each block.
+    /// How many taps a run offers: one after each block, or after each stage.
     pub fn taps(&self) -> usize {
         match self {
             Config::Vit(c) => c.depth,
+            Config::Swin(c) => c.depths.len(),
         }
     }
 
     /// Tokens and channels of tap `i`.
-    pub fn tap_shape(&self, _i: usize) -> [usize; 2] {
+    ///
+    /// # Panics
+    /// If there is no such tap.
+    pub fn tap_shape(&self, i: usize) -> [usize; 2] {
         match self {
             Config::Vit(c) => [c.tokens(), c.channels()],
+            Config::Swin(c) => [c.stage(i).tokens(), c.stage(i).channels],
         }
     }
 }
@@ -621,6 +694,10 @@ mod tests {
             ("shuffle_t2t_vit_14", 22227946, 4827079168),
             ("t2t_vit_t_14", 21541070, 6088721920),
             ("shuffle_t2t_vit_t_14", 22223466, 6132457984),
+            ("swin_extra_tiny", 6852742, 1071089664),
+            ("shuffle_swin_extra_tiny", 7182846, 1031659008),
+            ("swin_tiny", 28288354, 4490566656),
+            ("shuffle_swin_tiny", 28839980, 4325001216),
         ];
         for (name, params, macs) in table {
             let config = Config::named(name).unwrap();
@@ -638,6 +715,18 @@ mod tests {
         assert_eq!(names.last().unwrap(), "head");
         let unique: std::collections::BTreeSet<_> = names.iter().collect();
         assert_eq!(unique.len(), names.len());
+    }
+
+    #[test]
+    fn windows_that_do_not_cover_a_map_name_sizes_that_work() {
+        let Some(Config::Swin(swin)) = Config::named("swin_tiny") else { panic!("a Swin") };
+        let message = Config::Swin(SwinConfig { image_size: 256, ..swin }).validate().unwrap_err().to_string();
+        assert!(message.contains("224") && message.contains("448"), "{message}");
+        let small = SwinConfig { image_size: 32, ..swin };
+        assert!(Config::Swin(small).validate().is_err(), "a map of 8 tokens and windows of 7");
+        let stages = SwinConfig { heads: Stages::new(&[3, 6]).unwrap(), ..swin };
+        assert!(Config::Swin(stages).validate().unwrap_err().to_string().contains("depths has 4"));
+        assert!(Config::Swin(SwinConfig::default()).validate().is_err());
     }
 
     #[test]

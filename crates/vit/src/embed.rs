@@ -70,8 +70,9 @@ impl<'w> Embedding<'w> {
         scratch: &mut [f32],
     ) -> Result<(), Error> {
         let width = tokens.len();
-        // Class tokens come first and have no window: their columns are zero.
-        windows(config).unfold(map, tokens.start as isize - config.class_tokens() as isize, width, scratch);
+        // Class tokens come first and have no window, nor has padding: their columns are zero.
+        let patch = |token: usize| token.checked_sub(config.class_tokens()).filter(|&patch| patch < config.patches());
+        windows(config).unfold(map, tokens.clone().map(patch), width, scratch);
         let available = tokens.start..tokens.end.min(self.offsets.columns());
         for e in 0..x.rows() {
             let offsets = self.offsets.row(e).expect("a row-major matrix");

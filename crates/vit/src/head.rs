@@ -1,11 +1,28 @@
 //! From the last block's tokens to logits: final norm, pooling, classifier.
 
+use core::ops::Range;
+
 use kernels::{ChannelOrder, Error, Level, PARTIAL_SUMS, PanelLayout, View, ViewMut, sum_in_pairs};
 
 use crate::Tensors;
-use crate::config::{Pool, TensorName, VitConfig};
+use crate::config::{Pool, TensorName};
 use crate::linear::{Linear, Norm};
 use crate::packing::{Cut, PackError, Packer, aligned};
+use crate::window::WindowOrder;
+
+/// The sizes and switches of a head.
+#[derive(Clone, Copy)]
+pub(crate) struct Shape {
+    pub channels: usize,
+    pub classes: usize,
+    /// Tokens in front of the patches'.
+    pub class_tokens: usize,
+    pub patches: usize,
+    pub distilled: bool,
+    pub pool: Pool,
+    pub norm_after_pool: bool,
+    pub eps: f32,
+}
 
 /// The final norm and the classifier, or both classifiers of a distilled model.
 pub(crate) struct Head<'w> {
@@ -15,20 +32,20 @@ pub(crate) struct Head<'w> {
 }
 
 impl<'w> Head<'w> {
-    pub(crate) fn packed_len(config: &VitConfig) -> usize {
-        let linear = Linear::packed_len(config.num_classes, config.channels());
-        Norm::packed_len(config.channels()) + config.class_tokens() * linear
+    pub(crate) fn packed_len(config: &Shape) -> usize {
+        let linear = Linear::packed_len(config.classes, config.channels);
+        Norm::packed_len(config.channels) + (1 + usize::from(config.distilled)) * linear
     }
 
-    pub(crate) fn pack<T: Tensors>(packer: &mut Packer<T>, config: &VitConfig) -> Result<(), PackError<T::Error>> {
+    pub(crate) fn pack<T: Tensors>(packer: &mut Packer<T>, config: &Shape) -> Result<(), PackError<T::Error>> {
         use TensorName::Top;
         let (gamma, beta) = if config.norm_after_pool {
             (Top("fc_norm.weight"), Top("fc_norm.bias"))
         } else {
             (Top("norm.weight"), Top("norm.bias"))
         };
-        Norm::pack(packer, gamma, beta, config.channels())?;
-        let shape = [config.num_classes, config.channels()];
+        Norm::pack(packer, gamma, beta, config.channels)?;
+        let shape = [config.classes, config.channels];
         Linear::pack(packer, Top("head.weight"), Some(Top("head.bias")), &shape)?;
         if config.distilled {
             Linear::pack(packer, Top("head_dist.weight"), Some(Top("head_dist.bias")), &shape)?;
@@ -36,8 +53,8 @@ impl<'w> Head<'w> {
         Ok(())
     }
 
-    pub(crate) fn cut(cut: &mut Cut<'w>, config: &VitConfig) -> Self {
-        let (classes, channels) = (config.num_classes, config.channels());
+    pub(crate) fn cut(cut: &mut Cut<'w>, config: &Shape) -> Self {
+        let (classes, channels) = (config.classes, config.channels);
         Head {
             norm: Norm::cut(cut, channels),
             head: Linear::cut(cut, classes, channels),
@@ -46,26 +63,26 @@ impl<'w> Head<'w> {
     }
 
     /// Scratch values.
-    pub(crate) fn scratch_len(config: &VitConfig, width: usize) -> usize {
-        let sums = if config.pool == Pool::Avg { config.channels() * PARTIAL_SUMS } else { 0 };
-        aligned(config.channels() * width) + aligned(sums) + aligned(config.num_classes)
+    pub(crate) fn scratch_len(config: &Shape, width: usize) -> usize {
+        let sums = if config.pool == Pool::Avg { config.channels * PARTIAL_SUMS } else { 0 };
+        aligned(config.channels * width) + aligned(sums) + aligned(config.classes)
     }
 
     /// The logits of one image from its stream `x`, in panels, whose channels stand in the given order.
     pub(crate) fn run(
         &self,
         level: Level,
-        config: &VitConfig,
+        config: &Shape,
         x: &Stream,
         logits: &mut [f32],
         scratch: &mut [f32],
     ) -> Result<(), Error> {
-        let channels = config.channels();
+        let channels = config.channels;
         let (features, rest) = scratch.split_at_mut(aligned(channels * x.layout.max_width()));
-        let eps = config.layer_norm_eps as f32;
+        let eps = config.eps;
         let tokens = match config.pool {
             Pool::Cls => {
-                let count = config.class_tokens();
+                let count = config.class_tokens;
                 let tokens = x.panel(0)?.column_range(0..count)?;
                 self.norm.run(level, &tokens, eps, &mut ViewMut::new(features, channels, count)?)?;
                 View::new(features, channels, count)?
@@ -77,7 +94,7 @@ impl<'w> Head<'w> {
         };
         classify(level, &self.head, &tokens.column_range(0..1)?, logits)?;
         if let Some(head_dist) = &self.head_dist {
-            let distilled = &mut rest[..config.num_classes];
+            let distilled = &mut rest[..config.classes];
             classify(level, head_dist, &tokens.column_range(1..2)?, distilled)?;
             logits.iter_mut().zip(distilled).for_each(|(x, y)| *x = (*x + *y) / 2.0);
         }
@@ -88,13 +105,13 @@ impl<'w> Head<'w> {
     fn mean<'s>(
         &self,
         level: Level,
-        config: &VitConfig,
+        config: &Shape,
         x: &Stream,
         features: &'s mut [f32],
         sums: &mut [f32],
     ) -> Result<&'s [f32], Error> {
-        let channels = config.channels();
-        let eps = config.layer_norm_eps as f32;
+        let channels = config.channels;
+        let eps = config.eps;
         let (sums, _) = sums.as_chunks_mut::<PARTIAL_SUMS>();
         let sums = &mut sums[..channels];
         sums.fill([0.0; PARTIAL_SUMS]);
@@ -111,7 +128,7 @@ impl<'w> Head<'w> {
         // The means behind the place of the norm's result, one a channel.
         let (result, means) = features.split_at_mut(channels);
         for (mean, sums) in result.iter_mut().zip(sums) {
-            *mean = sum_in_pairs(sums) / config.patches() as f32;
+            *mean = sum_in_pairs(sums) / config.patches as f32;
         }
         if config.norm_after_pool {
             means[..channels].copy_from_slice(result);
@@ -124,18 +141,18 @@ impl<'w> Head<'w> {
 
 /// Adds a panel's patch tokens to the partial sums of every channel.
 fn add_patch_tokens(
-    config: &VitConfig,
+    config: &Shape,
     layout: &PanelLayout,
     panel: usize,
     tokens: &View,
     sums: &mut [[f32; PARTIAL_SUMS]],
 ) {
     let start = layout.range(panel).start;
-    let first = config.class_tokens().saturating_sub(start);
+    let first = config.class_tokens.saturating_sub(start);
     for (channel, sums) in sums.iter_mut().enumerate() {
         let row = tokens.row(channel).expect("panels and normed panels have contiguous rows");
         for (t, x) in row[..layout.valid(panel)].iter().enumerate().skip(first) {
-            sums[(start + t - config.class_tokens()) % PARTIAL_SUMS] += x;
+            sums[(start + t - config.class_tokens) % PARTIAL_SUMS] += x;
         }
     }
 }
@@ -146,11 +163,20 @@ fn classify(level: Level, head: &Linear, token: &View, logits: &mut [f32]) -> Re
     head.run(level, token, &mut ViewMut::new(logits, classes, 1)?)
 }
 
-/// The residual stream of one image: all channels of all tokens in panels, and the order in which channels are to be read.
+/// The residual stream of one image: all channels of all tokens in panels, and the orders in which they are to be read.
 pub(crate) struct Stream<'a> {
     pub data: &'a [f32],
     pub layout: PanelLayout,
     pub order: ChannelOrder,
+    pub tokens: TokenOrder,
+}
+
+/// The order of a stream's tokens.
+pub(crate) enum TokenOrder {
+    /// As they are to be read.
+    AsStored,
+    /// Window by window, to be read row by row of the map.
+    Windows(WindowOrder),
 }
 
 impl<'a> Stream<'a> {
@@ -159,5 +185,25 @@ impl<'a> Stream<'a> {
         let channels = self.order.channels();
         let range = self.layout.range(panel);
         View::new(&self.data[channels * range.start..], channels, range.len())?.reorder_rows(self.order)
+    }
+
+    /// Some channels, by their logical position, of the token stored at a place.
+    pub(crate) fn token(&self, place: usize, channels: Range<usize>) -> impl Iterator<Item = f32> + use<'a> {
+        let (data, order) = (self.data, self.order);
+        let range = self.layout.range(self.layout.panel_of(place));
+        let start = order.channels() * range.start + place - range.start;
+        channels.map(move |position| data[start + order.channel(position) * range.len()])
+    }
+
+    /// Writes tokens x channels, row-major, both in logical order.
+    pub(crate) fn write(&self, out: &mut [f32]) {
+        let channels = self.order.channels();
+        for (t, token) in out.chunks_exact_mut(channels).enumerate() {
+            let place = match &self.tokens {
+                TokenOrder::AsStored => t,
+                TokenOrder::Windows(windows) => windows.place([t / windows.side, t % windows.side]),
+            };
+            token.iter_mut().zip(self.token(place, 0..channels)).for_each(|(y, x)| *y = x);
+        }
     }
 }

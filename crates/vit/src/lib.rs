@@ -25,12 +25,15 @@ mod model;
 mod packing;
 mod plain;
 mod split;
+mod swin;
 mod t2t;
 mod tensors;
 mod unfold;
+mod window;
 
 pub use config::{
-    Config, ConfigError, Layer, LayerName, MAX_DEPTH, MAX_SIZE, Pool, Rescale, TensorName, Tokens, VitConfig,
+    Config, ConfigError, Layer, LayerName, MAX_DEPTH, MAX_SIZE, MAX_STAGES, Pool, Rescale, Stages, SwinConfig,
+    TensorName, Tokens, VitConfig,
 };
 pub use kernels::Level;
 pub use model::{Model, RunError, Tap, pack, packed_len};

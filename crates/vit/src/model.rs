@@ -5,6 +5,7 @@ use kernels::Level;
 use crate::head::Stream;
 use crate::packing::{PackError, Packer};
 use crate::plain::{self, Plain};
+use crate::swin::{self, Swin};
 use crate::{Config, ConfigError, Tensors};
 
 /// Values of a model's packed weights.
@@ -21,6 +22,7 @@ pub fn packed_len(config: &Config) -> Result<usize, ConfigError> {
     config.validate()?;
     Ok(match config {
         Config::Vit(c) => plain::packed_len(c),
+        Config::Swin(c) => swin::packed_len(c),
     })
 }
 
@@ -36,6 +38,7 @@ pub fn pack<T: Tensors>(config: &Config, tensors: &mut T, packed: &mut [f32]) ->
     let mut packer = Packer { tensors, rest: packed };
     match config {
         Config::Vit(c) => plain::pack(c, &mut packer),
+        Config::Swin(c) => swin::pack(c, &mut packer),
     }
 }
 
@@ -74,7 +77,14 @@ pub fn pack<T: Tensors>(config: &Config, tensors: &mut T, packed: &mut [f32]) ->
 #[derive(Clone, Copy)]
 pub struct Model<'w> {
     config: Config,
-    plain: Plain<'w>,
+    family: Family<'w>,
+}
+
+/// The forward passes: adding a family is a file, a variant here and a configuration.
+#[derive(Clone, Copy)]
+enum Family<'w> {
+    Plain(Plain<'w>),
+    Swin(Swin<'w>),
 }
 
 /// A run that could not be made. Only the logits and the scratch may have been written.
@@ -108,7 +118,7 @@ pub enum RunError {
     Kernel(#[from] kernels::Error),
 }
 
-/// The residual stream after one block, offered to the caller of [`Model::run_with_taps`].
+/// The residual stream after one block, or after one stage before it is merged, offered to the caller of [`Model::run_with_taps`].
 pub struct Tap<'a> {
     pub(crate) index: usize,
     pub(crate) tokens: usize,
@@ -116,7 +126,7 @@ pub struct Tap<'a> {
 }
 
 impl Tap<'_> {
-    /// The block that this is the output of, from 0.
+    /// The block or stage that this is the output of, from 0.
     pub fn index(&self) -> usize {
         self.index
     }
@@ -126,14 +136,15 @@ impl Tap<'_> {
         [self.tokens, self.stream.order.channels()]
     }
 
-    /// Writes tokens x channels, row-major: class tokens first, channels in logical order.
+    /// Writes tokens x channels, row-major: class tokens first, patches row by row, channels in logical order.
     ///
     /// # Errors
     /// [`RunError::Length`] unless `out` holds exactly that many values.
     pub fn write(&self, out: &mut [f32]) -> Result<(), RunError> {
         let [tokens, channels] = self.shape();
         check_len("the tap's output", tokens * channels, out.len())?;
-        self.stream.write(tokens, out)
+        self.stream.write(out);
+        Ok(())
     }
 }
 
@@ -148,8 +159,11 @@ impl<'w> Model<'w> {
         if packed.len() != expected {
             return Err(PackError::Buffer { expected, found: packed.len() });
         }
-        let Config::Vit(vit) = *config;
-        Ok(Model { config: *config, plain: Plain::new(vit, packed) })
+        let family = match *config {
+            Config::Vit(c) => Family::Plain(Plain::new(c, packed)),
+            Config::Swin(c) => Family::Swin(Swin::new(c, packed)),
+        };
+        Ok(Model { config: *config, family })
     }
 
     /// What the model is.
@@ -159,7 +173,10 @@ impl<'w> Model<'w> {
 
     /// Scratch values that [`Model::run`] needs at a level, for any batch.
     pub fn scratch_len(&self, level: Level) -> usize {
-        self.plain.scratch_len(level, 1)
+        match &self.family {
+            Family::Plain(model) => model.scratch_len(level, 1),
+            Family::Swin(model) => model.scratch_len(level, 1),
+        }
     }
 
     /// The logits of a batch on this thread, without allocation.
@@ -171,7 +188,7 @@ impl<'w> Model<'w> {
     /// [`RunError`] if a buffer's length does not fit.
     pub fn run(&self, level: Level, images: &[f32], logits: &mut [f32], scratch: &mut [f32]) -> Result<(), RunError> {
         self.check(images, logits, self.scratch_len(level), scratch)?;
-        self.run_each(images, logits, |image, logits| self.plain.run(level, 1, image, logits, scratch, None))
+        self.run_each(images, logits, |image, logits| self.run_one(level, 1, image, logits, scratch, None))
     }
 
     /// As [`Model::run`], calling `tap(image's index, tap)` after each block.
@@ -189,7 +206,7 @@ impl<'w> Model<'w> {
         self.check(images, logits, self.scratch_len(level), scratch)?;
         let mut i = 0;
         self.run_each(images, logits, |image, logits| {
-            self.plain.run(level, 1, image, logits, scratch, Some(&mut |t| tap(i, t)))?;
+            self.run_one(level, 1, image, logits, scratch, Some(&mut |t| tap(i, t)))?;
             i += 1;
             Ok(())
         })
@@ -227,7 +244,7 @@ impl<'w> Model<'w> {
         pool.install(|| {
             self.share_out(level, threads, each_images, each_logits, scratch)?;
             self.run_each(one_by_one, last_logits, |image, logits| {
-                self.plain.run(level, threads, image, logits, scratch, None)
+                self.run_one(level, threads, image, logits, scratch, None)
             })
         })
     }
@@ -254,6 +271,22 @@ impl<'w> Model<'w> {
             || self.share_out(level, threads - left, right_images, right_logits, right_scratch),
         );
         a.and(b)
+    }
+
+    /// The logits of one image.
+    fn run_one(
+        &self,
+        level: Level,
+        threads: usize,
+        image: &[f32],
+        logits: &mut [f32],
+        scratch: &mut [f32],
+        tap: Option<&mut dyn FnMut(Tap)>,
+    ) -> Result<(), RunError> {
+        match &self.family {
+            Family::Plain(model) => model.run(level, threads, image, logits, scratch, tap),
+            Family::Swin(model) => model.run(level, threads, image, logits, scratch, tap),
+        }
     }
 
     fn run_each(

@@ -2,12 +2,12 @@
 
 use core::ops::Range;
 
-use kernels::{ChannelOrder, Level, PanelLayout, Panels, View, ViewMut, attention_scratch_len};
+use kernels::{ChannelOrder, Level, PanelLayout, Panels, ViewMut, attention_scratch_len};
 
 use crate::block::{Block, Shape, Workspace};
-use crate::config::{Pool, Tokens, VitConfig};
+use crate::config::{Pool, TensorName, Tokens, VitConfig};
 use crate::embed::{self, Embedding};
-use crate::head::{Head, Stream};
+use crate::head::{self, Head, Stream, TokenOrder};
 use crate::packing::{Cut, PackError, Packer, aligned};
 use crate::split::for_each_panel;
 use crate::t2t::{self, T2t};
@@ -21,7 +21,21 @@ pub(crate) struct Plain<'w> {
 }
 
 pub(crate) fn packed_len(config: &VitConfig) -> usize {
-    blocks_start(config) + config.depth * Shape::of(config).packed_len() + Head::packed_len(config)
+    blocks_start(config) + config.depth * Shape::of(config).packed_len() + Head::packed_len(&head_shape(config))
+}
+
+/// What the head needs to know of a configuration.
+fn head_shape(config: &VitConfig) -> head::Shape {
+    head::Shape {
+        channels: config.channels(),
+        classes: config.num_classes,
+        class_tokens: config.class_tokens(),
+        patches: config.patches(),
+        distilled: config.distilled,
+        pool: config.pool,
+        norm_after_pool: config.norm_after_pool,
+        eps: config.layer_norm_eps as f32,
+    }
 }
 
 /// Values in front of the blocks.
@@ -36,9 +50,10 @@ pub(crate) fn pack<T: Tensors>(config: &VitConfig, packer: &mut Packer<T>) -> Re
     }
     Embedding::pack(packer, config)?;
     for i in 0..config.depth {
-        Block::pack(packer, i, Shape::of(config), config.rescale, config.qkv_bias)?;
+        let name = |suffix| TensorName::Block(i, suffix);
+        Block::pack(packer, name, Shape::of(config), config.rescale, config.qkv_bias)?;
     }
-    Head::pack(packer, config)
+    Head::pack(packer, &head_shape(config))
 }
 
 /// How one image's scratch is cut.
@@ -74,7 +89,7 @@ impl Plan {
             rounds,
             narrow,
             workspace: (narrow + aligned((rows * width).max(scores)))
-                .max(Head::scratch_len(config, layout.max_width())),
+                .max(Head::scratch_len(&head_shape(config), layout.max_width())),
             layout,
         }
     }
@@ -137,16 +152,12 @@ impl<'w> Plain<'w> {
                 order = order.then(ChannelOrder::shuffle(config.channels(), 2)?)?;
             }
             if let Some(tap) = &mut tap {
-                tap(Tap {
-                    index: i,
-                    tokens: config.tokens(),
-                    stream: Stream { data: stream, layout: plan.layout, order },
-                });
+                tap(Tap { index: i, tokens: config.tokens(), stream: run.stream(stream, order) });
             }
         }
-        let head = Head::cut(&mut self.piece(config.depth), config);
-        let stream = Stream { data: stream, layout: plan.layout, order };
-        Ok(head.run(level, config, &stream, logits, workspaces)?)
+        let head = Head::cut(&mut self.piece(config.depth), &head_shape(config));
+        let stream = run.stream(stream, order);
+        Ok(head.run(level, &head_shape(config), &stream, logits, workspaces)?)
     }
 }
 
@@ -189,11 +200,11 @@ impl Run<'_> {
         qkv: &mut [f32],
         workspaces: &mut [f32],
     ) -> Result<(), RunError> {
-        let stream = Stream { data: stream, layout: self.layout, order };
+        let stream = self.stream(stream, order);
         self.for_each_panel(3 * self.config.dim, qkv, workspaces, &|panel, qkv, workspace| {
             let x = stream.panel(panel)?.row_range(self.attended())?;
             let mut qkv = ViewMut::new(qkv, 3 * self.config.dim, x.columns())?;
-            Ok(block.project(self.level, &x, &mut qkv, workspace)?)
+            Ok(block.project(self.level, &x, &mut qkv, workspace.narrow)?)
         })
     }
 
@@ -225,6 +236,10 @@ impl Run<'_> {
         self.for_each_panel(channels, stream, workspaces, &work)
     }
 
+    fn stream<'s>(&self, data: &'s [f32], order: ChannelOrder) -> Stream<'s> {
+        Stream { data, layout: self.layout, order, tokens: TokenOrder::AsStored }
+    }
+
     /// The channels that a block works on: positions of the first half, or all without the module.
     fn attended(&self) -> Range<usize> {
         0..self.config.dim
@@ -249,21 +264,5 @@ impl Run<'_> {
         for_each_panel(self.threads, &self.layout, rows, data, workspaces, &|panel, values, scratch| {
             work(panel, values, &mut self.workspace(scratch))
         })
-    }
-}
-
-impl Stream<'_> {
-    /// Writes tokens x channels, row-major, channels in logical order.
-    pub(crate) fn write(&self, tokens: usize, out: &mut [f32]) -> Result<(), RunError> {
-        let channels = self.order.channels();
-        for panel in 0..self.layout.count() {
-            let start = self.layout.range(panel).start;
-            let view: View = self.panel(panel)?;
-            for column in 0..self.layout.valid(panel).min(tokens - start) {
-                let token = &mut out[(start + column) * channels..][..channels];
-                token.iter_mut().enumerate().for_each(|(e, x)| *x = view.at(e, column));
-            }
-        }
-        Ok(())
     }
 }

@@ -298,7 +298,8 @@ impl<'w> Round<'w> {
         for_each_panel(run.threads, &layout, rows, intermediate, workspaces, &|panel, values, scratch| {
             let workspace = &mut Workspace::cut(scratch, run.narrow);
             let range = layout.range(panel);
-            windows.unfold(map, range.start as isize, range.len(), workspace.wide);
+            let places = range.clone().map(|window| (window < layout.columns()).then_some(window));
+            windows.unfold(map, places, range.len(), workspace.wide);
             let values = ViewMut::new(values, rows, range.len())?;
             Ok(self.project(run.level, layout.valid(panel), values, workspace)?)
         })?;

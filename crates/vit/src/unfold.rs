@@ -23,13 +23,19 @@ impl Windows {
         channels * self.kernel * self.kernel
     }
 
-    /// Column `c` of `out` (values x `width`) becomes window `first + c` of `map` (channels x pixels), ordered channel, y, x.
+    /// Column `c` of `out` (values x `width`) becomes the c-th of `windows` over `map` (channels x pixels), ordered channel,
+    /// y, x; windows are counted row by row.
     ///
-    /// Columns in front of the first window (`first` below zero), behind the last, and pixels in the padding are zero.
-    pub(crate) fn unfold(&self, map: &Panels, first: isize, width: usize, out: &mut [f32]) {
+    /// Pixels in the padding are zero, and so are columns without a window.
+    pub(crate) fn unfold(
+        &self,
+        map: &Panels,
+        windows: impl Iterator<Item = Option<usize>>,
+        width: usize,
+        out: &mut [f32],
+    ) {
         let grid = self.grid();
-        for column in 0..width {
-            let window = usize::try_from(first + column as isize).ok().filter(|&window| window < grid * grid);
+        for (column, window) in windows.enumerate() {
             let Some(window) = window else {
                 let values = self.values(map.rows());
                 out[column..].iter_mut().step_by(width).take(values).for_each(|value| *value = 0.0);
@@ -90,7 +96,8 @@ mod tests {
             for source in [single, Panels::new(&cut, channels, layout).unwrap()] {
                 let width = grid * grid + 3;
                 let mut out = vec![f32::NAN; windows.values(channels) * width];
-                windows.unfold(&source, -1, width, &mut out);
+                let places = (0..width).map(|c| c.checked_sub(1).filter(|&w| w < grid * grid));
+                windows.unfold(&source, places, width, &mut out);
                 for (i, found) in out.iter().enumerate() {
                     let (row, column) = (i / width, i % width);
                     let (channel, place) = (row / (kernel * kernel), row % (kernel * kernel));

@@ -3,7 +3,9 @@
 
 use std::convert::Infallible;
 
-use vit::{Config, Level, Model, Pool, Rescale, TensorName, Tensors, VitConfig, pack, packed_len};
+use vit::{
+    Config, Level, Model, Pool, Rescale, Stages, SwinConfig, TensorName, Tensors, Tokens, VitConfig, pack, packed_len,
+};
 
 /// Seeded values of a size that keeps activations realistic, different for every tensor.
 pub struct Seeded(Vec<f32>);
@@ -54,7 +56,36 @@ pub fn configs() -> Vec<Config> {
         VitConfig { image_size: 42, patch_size: 3, pool: Pool::Avg, norm_after_pool: true, depth: 2, ..base },
         VitConfig { image_size: 4, patch_size: 4, dim: 1, heads: 1, depth: 1, num_classes: 1, ..shuffled },
     ];
-    configs.map(Config::Vit).to_vec()
+    let t2t = VitConfig {
+        image_size: 64,
+        patch_size: 16,
+        in_channels: 3,
+        mlp_ratio: 2.0,
+        tokens: Tokens::T2tPerformer,
+        qkv_bias: false,
+        depth: 2,
+        ..shuffled
+    };
+    let t2ts = [t2t, VitConfig { tokens: Tokens::T2tTransformer, shuffle: false, image_size: 32, ..t2t }];
+    let swin = SwinConfig {
+        image_size: 56,
+        in_channels: 1,
+        num_classes: 5,
+        dim: 8,
+        depths: Stages::new(&[2, 2]).unwrap(),
+        heads: Stages::new(&[2, 4]).unwrap(),
+        ..SwinConfig::default()
+    };
+    let shuffled = SwinConfig { shuffle: true, rescale: Rescale::Learned, ..swin };
+    let three = Stages::new(&[1, 3, 2]).unwrap();
+    let swins = [
+        swin,
+        shuffled,
+        SwinConfig { image_size: 96, window: 3, in_channels: 3, rescale: Rescale::Half, ..shuffled },
+        SwinConfig { image_size: 32, window: 4, depths: three, heads: Stages::new(&[1, 2, 1]).unwrap(), ..shuffled },
+    ];
+    let plain = configs.into_iter().chain(t2ts).map(Config::Vit);
+    plain.chain(swins.into_iter().map(Config::Swin)).collect()
 }
 
 /// The packed weights of a model.

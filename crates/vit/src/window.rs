@@ -1,0 +1,93 @@
+//! Attention windows: the order in which a stage keeps its tokens, and what a shift changes.
+
+/// A square map cut into square windows: tokens window by window, row-major within each and among them, on the map rolled by
+/// `-shift` in both directions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct WindowOrder {
+    /// Height and width of the map.
+    pub side: usize,
+    /// Height and width of a window; divides `side`.
+    pub window: usize,
+    pub shift: usize,
+}
+
+impl WindowOrder {
+    /// Tokens of a window.
+    pub(crate) fn window_tokens(&self) -> usize {
+        self.window * self.window
+    }
+
+    /// Row and column on the rolled map of the token at a place in this order.
+    fn rolled(&self, place: usize) -> [usize; 2] {
+        let (window, within) = (place / self.window_tokens(), place % self.window_tokens());
+        let across = self.side / self.window;
+        [window / across * self.window + within / self.window, window % across * self.window + within % self.window]
+    }
+
+    /// Row and column on the map of the token at a place in this order.
+    pub(crate) fn token(&self, place: usize) -> [usize; 2] {
+        self.rolled(place).map(|p| (p + self.shift) % self.side)
+    }
+
+    /// The place in this order of the token at a row and column of the map.
+    pub(crate) fn place(&self, token: [usize; 2]) -> usize {
+        let [y, x] = token.map(|p| (p + self.side - self.shift) % self.side);
+        let window = y / self.window * (self.side / self.window) + x / self.window;
+        window * self.window_tokens() + y % self.window * self.window + x % self.window
+    }
+
+    /// Whether a shifted window joins tokens that are no neighbours on the map, so that a mask must part them.
+    pub(crate) fn is_split(&self, window: usize) -> bool {
+        let across = self.side / self.window;
+        self.shift > 0 && (window / across == across - 1 || window % across == across - 1)
+    }
+
+    /// The part of its window that the token at a place lies in: on which side of the borders that the roll has moved into
+    /// the map. Tokens attend to each other only within a part.
+    pub(crate) fn region(&self, place: usize) -> usize {
+        let [y, x] = self.rolled(place).map(|p| usize::from(p + self.shift >= self.side));
+        2 * y + x
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_and_tokens_are_inverse() {
+        for (side, window, shift) in [(8, 4, 0), (8, 4, 2), (21, 7, 3), (5, 5, 0), (6, 2, 1), (1, 1, 0)] {
+            let order = WindowOrder { side, window, shift };
+            for place in 0..side * side {
+                assert_eq!(order.place(order.token(place)), place, "{order:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn unshifted_windows_are_squares_of_the_map() {
+        let order = WindowOrder { side: 6, window: 3, shift: 0 };
+        assert_eq!(order.token(0), [0, 0]);
+        assert_eq!(order.token(4), [1, 1]);
+        assert_eq!(order.token(9), [0, 3]);
+        assert_eq!(order.token(35), [5, 5]);
+        assert!((0..4).all(|window| !order.is_split(window)));
+    }
+
+    /// Tokens of one window are masked from each other exactly if they are not within a window's reach on the map.
+    #[test]
+    fn masks_part_what_the_roll_joined() {
+        for (side, window, shift) in [(8, 4, 2), (21, 7, 3), (6, 2, 1)] {
+            let order = WindowOrder { side, window, shift };
+            for a in 0..side * side {
+                let first = a / order.window_tokens() * order.window_tokens();
+                for b in first..first + order.window_tokens() {
+                    let (ta, tb) = (order.token(a), order.token(b));
+                    let near = (0..2).all(|i| ta[i].abs_diff(tb[i]) < window);
+                    assert_eq!(order.region(a) == order.region(b), near, "{order:?}: {ta:?} and {tb:?}");
+                    assert!(near || order.is_split(a / order.window_tokens()));
+                }
+            }
+        }
+    }
+}
