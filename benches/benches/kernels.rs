@@ -93,7 +93,8 @@ fn attention_head(c: &mut Criterion) {
             bencher.iter(|| {
                 for_each_panel(&layout, (&qkv, 3 * HEAD_DIM), (&mut out, HEAD_DIM), |x, mut y| {
                     let q = x.row_range(0..HEAD_DIM).unwrap();
-                    attention(level, &q, &k, &v, 0.125, &[], &mut y, &mut scratch).unwrap();
+                    let operands = Attention { q, k, v, scale: 0.125, biases: &[] };
+                    attention(level, &operands, &mut y, &mut scratch).unwrap();
                 });
             });
         });

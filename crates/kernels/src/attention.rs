@@ -19,24 +19,39 @@ pub const fn attention_scratch_len(keys: usize) -> usize {
     keys.saturating_mul(MAX_BLOCK * MAX_LANES)
 }
 
-/// One head of attention over channel-major matrices:
+/// The operands of one head of attention, channel-major.
+#[derive(Clone, Copy, Debug)]
+pub struct Attention<'a> {
+    /// D x queries, with contiguous, evenly spaced rows.
+    pub q: View<'a>,
+    /// D x keys; an ordinary matrix is one panel.
+    pub k: Panels<'a>,
+    /// Dv x keys.
+    pub v: Panels<'a>,
+    /// The factor on `k . q`, usually `1 / sqrt(D)`.
+    pub scale: f32,
+    /// Keys x queries with contiguous rows, added to the scaled scores: relative position biases, masks of -infinity.
+    pub biases: &'a [View<'a>],
+}
+
+/// One head of attention:
 /// `out[:, i] = sum_j softmax_j(scale * k[:, j] . q[:, i] + sum_b biases[b][j, i]) v[:, j]`.
 ///
-/// `q` is D x queries with contiguous, evenly spaced rows; `k` (D x keys) and `v` (Dv x keys) come in panels, an ordinary
-/// matrix being one panel; `biases` are keys x queries with contiguous rows, such as relative position biases and masks of
-/// -infinity; `out` is Dv x queries with contiguous rows. The division by the softmax's sum is deferred to the
-/// output, where it is one multiplication a value.
+/// `out` is Dv x queries with contiguous rows. The division by the softmax's sum is deferred to the output, where it is one
+/// multiplication a value.
 ///
 /// ```
-/// use kernels::{Level, Panels, View, ViewMut, attention, attention_scratch_len};
-/// let q = [1.0, 0.0]; // 1 channel, 2 queries
-/// let k = [0.0, 0.0, 0.0]; // 3 keys, all alike
-/// let v = [1.0, 2.0, 6.0];
-/// let (k, v) = (Panels::single(&k, 1, 3)?, Panels::single(&v, 1, 3)?);
+/// use kernels::{Attention, Level, Panels, View, ViewMut, attention, attention_scratch_len};
+/// let operands = Attention {
+///     q: View::new(&[1.0, 0.0], 1, 2)?,             // 1 channel, 2 queries
+///     k: Panels::single(&[0.0, 0.0, 0.0], 1, 3)?,   // 3 keys, all alike
+///     v: Panels::single(&[1.0, 2.0, 6.0], 1, 3)?,
+///     scale: 1.0,
+///     biases: &[],
+/// };
 /// let mut out = [0.0; 2];
 /// let mut scratch = vec![0.0; attention_scratch_len(3)];
-/// let mut out_view = ViewMut::new(&mut out, 1, 2)?;
-/// attention(Level::detect(), &View::new(&q, 1, 2)?, &k, &v, 1.0, &[], &mut out_view, &mut scratch)?;
+/// attention(Level::detect(), &operands, &mut ViewMut::new(&mut out, 1, 2)?, &mut scratch)?;
 /// assert!(out.iter().all(|y| (y - 3.0).abs() < 1e-6));
 /// # Ok::<(), kernels::Error>(())
 /// ```
@@ -44,23 +59,15 @@ pub const fn attention_scratch_len(keys: usize) -> usize {
 /// # Errors
 /// [`Error::Shape`] if shapes do not fit, [`Error::RowsNotContiguous`], [`Error::RowsNotEven`], and [`Error::Length`] if
 /// `scratch` is shorter than [`attention_scratch_len`].
-pub fn attention(
-    level: Level,
-    q: &View,
-    k: &Panels,
-    v: &Panels,
-    scale: f32,
-    biases: &[View],
-    out: &mut ViewMut,
-    scratch: &mut [f32],
-) -> Result<(), Error> {
+pub fn attention(level: Level, operands: &Attention, out: &mut ViewMut, scratch: &mut [f32]) -> Result<(), Error> {
     const OPERATION: &str = "attention";
+    let Attention { q, k, v, biases, .. } = operands;
     let keys = k.columns();
     check_shape(OPERATION, "k", [q.rows(), keys], [k.rows(), keys])?;
     check_shape(OPERATION, "v", [v.rows(), keys], [v.rows(), v.columns()])?;
     check_shape(OPERATION, "out", [v.rows(), q.columns()], out.shape())?;
     check_at_least(OPERATION, "scratch", attention_scratch_len(keys), scratch.len())?;
-    for bias in biases {
+    for bias in *biases {
         check_shape(OPERATION, "a bias", [keys, q.columns()], bias.shape())?;
         if !bias.has_contiguous_rows() {
             return Err(Error::RowsNotContiguous { operation: OPERATION, what: "a bias" });
@@ -75,22 +82,19 @@ pub fn attention(
     let Some((q, q_step)) = q.even_rows() else {
         return Err(Error::RowsNotEven { operation: OPERATION, what: "q" });
     };
-    level.run(Attention { q, q_step, k, v, scale, biases, out, scratch });
+    level.run(Head { q, q_step, operands, out, scratch });
     Ok(())
 }
 
-struct Attention<'a, 'b> {
+struct Head<'a, 'b> {
     q: &'a [f32],
     q_step: usize,
-    k: &'a Panels<'a>,
-    v: &'a Panels<'a>,
-    scale: f32,
-    biases: &'a [View<'a>],
+    operands: &'a Attention<'a>,
     out: &'a mut ViewMut<'b>,
     scratch: &'a mut [f32],
 }
 
-impl Kernel for Attention<'_, '_> {
+impl Kernel for Head<'_, '_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(mut self, s: S) {
@@ -98,22 +102,22 @@ impl Kernel for Attention<'_, '_> {
     }
 }
 
-impl<S: Simd> ColumnBlock<S> for Attention<'_, '_> {
+impl<S: Simd> ColumnBlock<S> for Head<'_, '_> {
     /// One block of queries: scores S^T = K^T Q, their exponentials P, and the context V P / sums.
     #[inline(always)]
     fn block<const V: usize>(&mut self, s: S, column: usize, columns: usize) {
         let width = V * S::LANES;
-        let keys = self.k.columns();
+        let Attention { k, v, mut scale, biases, .. } = *self.operands;
+        let keys = k.columns();
         let scores = &mut self.scratch[..keys * width];
         let q = Right { data: &self.q[column.min(self.q.len())..], step: self.q_step, columns };
-        for (first, piece) in self.k.pieces() {
-            let mut tiles = Scores { depth: self.k.rows(), k: left(&piece), q, scores: &mut scores[first * width..] };
+        for (first, piece) in k.pieces() {
+            let mut tiles = Scores { depth: k.rows(), k: left(&piece), q, scores: &mut scores[first * width..] };
             cover_rows::<S, _, V>(s, piece.columns(), column, columns, &mut tiles);
         }
         let mut matrix = ViewMut::new(scores, keys, width).expect("the slice was cut to this size");
-        let mut scale = self.scale;
-        if !self.biases.is_empty() {
-            add_biases::<S, V>(s, &mut matrix, scale, self.biases, column..column + columns);
+        if !biases.is_empty() {
+            add_biases::<S, V>(s, &mut matrix, scale, biases, column..column + columns);
             scale = 1.0;
         }
         let sums: [S::F32; V] = exponentials(s, &mut matrix, 0..width, scale);
@@ -121,8 +125,8 @@ impl<S: Simd> ColumnBlock<S> for Attention<'_, '_> {
         for v in 0..V {
             inverse[v] = s.div(s.splat(1.0), sums[v]);
         }
-        let mut tiles = Context { v: self.v, p: scores, inverse: &inverse, out: self.out };
-        cover_rows::<S, _, V>(s, self.v.rows(), column, columns, &mut tiles);
+        let mut tiles = Context { v: &v, p: scores, inverse: &inverse, out: self.out };
+        cover_rows::<S, _, V>(s, v.rows(), column, columns, &mut tiles);
     }
 }
 

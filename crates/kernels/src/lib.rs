@@ -53,7 +53,7 @@ mod softmax;
 mod token_sums;
 mod view;
 
-pub use attention::{attention, attention_scratch_len};
+pub use attention::{Attention, attention, attention_scratch_len};
 pub use error::Error;
 pub use gelu::gelu;
 pub use layer_norm::layer_norm;

@@ -81,12 +81,14 @@ fn kernels_name_what_does_not_fit() {
 
     let k = Panels::single(&data, 3, 5).unwrap();
     let v = Panels::single(&data, 3, 6).unwrap();
+    let operands = Attention { q: b, k, v, scale: 1.0, biases: &[] };
     let mut scratch = [0.0; attention_scratch_len(5)];
-    assert!(
-        message(attention(level, &b, &k, &v, 1.0, &[], &mut view, &mut scratch)).contains("v is 3x6, expected 3x5")
-    );
+    assert!(message(attention(level, &operands, &mut view, &mut scratch)).contains("v is 3x6, expected 3x5"));
     let short = &mut scratch[..10];
-    assert!(message(attention(level, &b, &k, &k, 1.0, &[], &mut view, short)).contains("scratch holds 10 values"));
+    assert!(
+        message(attention(level, &Attention { v: k, ..operands }, &mut view, short))
+            .contains("scratch holds 10 values")
+    );
     assert_eq!(out, [5.0; 64], "an error writes nothing");
 }
 

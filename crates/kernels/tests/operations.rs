@@ -251,7 +251,8 @@ fn attention_over_sizes_in_one_panel_and_in_many() {
                         let mut scratch = vec![f32::NAN; attention_scratch_len(keys)];
                         let q = View::new(&q, d, queries).unwrap();
                         let mut view = ViewMut::new(&mut out, dv, queries).unwrap();
-                        attention(level, &q, k, v, scale, &[], &mut view, &mut scratch).unwrap();
+                        let operands = Attention { q, k: *k, v: *v, scale, biases: &[] };
+                        attention(level, &operands, &mut view, &mut scratch).unwrap();
                         out
                     };
                     let what = format!("{level} d {d} dv {dv} keys {keys} queries {queries}");
@@ -365,7 +366,8 @@ fn attention_within_a_window_with_biases() {
             let mut out = vec![f32::NAN; d * queries];
             let mut scratch = vec![f32::NAN; attention_scratch_len(keys)];
             let mut view = ViewMut::new(&mut out, d, queries).unwrap();
-            attention(level, &q, &k, &v, scale, &biases, &mut view, &mut scratch).unwrap();
+            let operands = Attention { q, k, v, scale, biases: &biases };
+            attention(level, &operands, &mut view, &mut scratch).unwrap();
             for i in 0..queries {
                 let mut weights: Vec<f64> = (0..keys)
                     .map(|j| {

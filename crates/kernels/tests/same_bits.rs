@@ -31,7 +31,8 @@ fn run_all(level: Level, x: &[f32], n: usize) -> Vec<Vec<f32>> {
     let mut out = vec![0.0; rows * n];
     let mut scratch = vec![0.0; attention_scratch_len(keys)];
     let (k, v) = (Panels::single(&k, rows, keys).unwrap(), Panels::single(&v, rows, keys).unwrap());
-    attention(level, &x_view, &k, &v, 0.3, &[], &mut ViewMut::new(&mut out, rows, n).unwrap(), &mut scratch).unwrap();
+    let operands = Attention { q: x_view, k, v, scale: 0.3, biases: &[] };
+    attention(level, &operands, &mut ViewMut::new(&mut out, rows, n).unwrap(), &mut scratch).unwrap();
     results.push(out);
     results
 }

@@ -1,7 +1,9 @@
 //! One transformer block on the attended channels (paper section II-B): attention and MLP, each behind a norm, each joining
 //! the residual stream with its rescaling factor. The idle channels are never touched.
 
-use kernels::{Error, Level, Panels, View, ViewMut, attention};
+use core::ops::Range;
+
+use kernels::{Attention, Error, Level, Panels, View, ViewMut, attention};
 
 use crate::Tensors;
 use crate::config::{Rescale, TensorName, VitConfig};
@@ -121,46 +123,26 @@ impl<'w> Block<'w> {
         self.qkv.run(level, &normed.as_view(), qkv)
     }
 
-    /// Attention of some queries to all of `kv`: `context = V softmax(scale K^T Q + bias + mask)`, head by head.
-    ///
-    /// `q` and `kv` have the rows of the projection; `bias` gives each head's keys x queries.
-    #[allow(clippy::too_many_arguments, reason = "attention's operands")]
-    pub(crate) fn attend_heads<'b>(
+    /// One head's operands, from queries `q` and keys and values `kv` that have the rows of the projection.
+    pub(crate) fn head<'a>(
         &self,
-        level: Level,
-        q: &View,
-        kv: &Panels,
-        bias: &dyn Fn(usize) -> Result<View<'b>, Error>,
-        mask: Option<&View>,
-        context: &mut ViewMut,
-        scratch: &mut [f32],
-    ) -> Result<(), Error> {
-        for head in 0..self.shape.heads {
-            let bias = bias(head)?;
-            let biases = [bias, *mask.unwrap_or(&bias)];
-            self.attend_head(level, head, q, kv, &biases[..1 + usize::from(mask.is_some())], context, scratch)?;
-        }
-        Ok(())
+        head: usize,
+        q: &View<'a>,
+        kv: &Panels<'a>,
+        biases: &'a [View<'a>],
+    ) -> Result<Attention<'a>, Error> {
+        let scale = 1.0 / libm::sqrtf(self.head_rows(head).len() as f32);
+        let rows = |part: usize| {
+            let Range { start, end } = self.head_rows(head);
+            part * self.shape.dim + start..part * self.shape.dim + end
+        };
+        Ok(Attention { q: q.row_range(rows(0))?, k: kv.row_range(rows(1))?, v: kv.row_range(rows(2))?, scale, biases })
     }
 
-    #[allow(clippy::too_many_arguments, reason = "attention's operands")]
-    fn attend_head(
-        &self,
-        level: Level,
-        head: usize,
-        q: &View,
-        kv: &Panels,
-        biases: &[View],
-        context: &mut ViewMut,
-        scratch: &mut [f32],
-    ) -> Result<(), Error> {
-        let Shape { dim, heads, .. } = self.shape;
-        let head_dim = dim / heads;
-        let scale = 1.0 / libm::sqrtf(head_dim as f32);
-        let rows = |part: usize| part * dim + head * head_dim..part * dim + (head + 1) * head_dim;
-        let (q, k, v) = (q.row_range(rows(0))?, kv.row_range(rows(1))?, kv.row_range(rows(2))?);
-        let mut context = context.reborrow().row_range(rows(0))?;
-        attention(level, &q, &k, &v, scale, biases, &mut context, scratch)
+    /// The rows of one head in the context.
+    pub(crate) fn head_rows(&self, head: usize) -> Range<usize> {
+        let head_dim = self.shape.dim / self.shape.heads;
+        head * head_dim..(head + 1) * head_dim
     }
 
     /// `x = alpha x + W_proj attention(q, k, v)`, then `x = beta x + MLP(LN2(x))`, for the tokens of one panel.
@@ -176,7 +158,8 @@ impl<'w> Block<'w> {
     ) -> Result<(), Error> {
         let mut context = ViewMut::new(workspace.narrow, self.shape.dim, x.columns())?;
         for head in 0..self.shape.heads {
-            self.attend_head(level, head, q, qkv, &[], &mut context, workspace.wide)?;
+            let mut context = context.reborrow().row_range(self.head_rows(head))?;
+            attention(level, &self.head(head, q, qkv, &[])?, &mut context, workspace.wide)?;
         }
         self.join(level, x, workspace.narrow)?;
         self.mlp(level, x, workspace)

@@ -5,7 +5,7 @@
 
 use core::ops::Range;
 
-use kernels::{ChannelOrder, Error, Level, PanelLayout, Panels, View, ViewMut, attention_scratch_len};
+use kernels::{ChannelOrder, Error, Level, PanelLayout, Panels, View, ViewMut, attention, attention_scratch_len};
 
 use crate::block::{Block, Shape, Workspace};
 use crate::config::{Merging, Pool, Stage, SwinConfig, TensorName};
@@ -391,9 +391,14 @@ impl StageRun {
             let columns = start - range.start..stop - range.start;
             let q = qkv.panel(panel).column_range(columns.clone())?;
             let kv = qkv.column_range(window * n..(window + 1) * n)?;
-            let mut out = context.reborrow().column_range(columns)?;
-            let bias = |head: usize| View::new(&biases[head * n * n..], n, n)?.column_range(queries.clone());
-            block.attend_heads(self.level, &q, &kv, &bias, mask.as_ref(), &mut out, scratch)?;
+            for head in 0..self.stage.heads {
+                let bias = View::new(&biases[head * n * n..], n, n)?.column_range(queries.clone())?;
+                let biases = [bias, mask.unwrap_or(bias)];
+                let biases = &biases[..1 + usize::from(mask.is_some())];
+                let out = context.reborrow().column_range(columns.clone())?;
+                let mut out = out.row_range(block.head_rows(head))?;
+                attention(self.level, &block.head(head, &q, &kv, biases)?, &mut out, scratch)?;
+            }
             start = stop;
         }
         for r in 0..self.stage.dim {

@@ -4,8 +4,8 @@
 //! attention; the third unfolding feeds the embedding's projection ([`crate::embed`]).
 
 use kernels::{
-    Error, Level, PackedMatrix, PanelLayout, Panels, View, ViewMut, attention, attention_scratch_len, random_features,
-    token_products,
+    Attention, Error, Level, PackedMatrix, PanelLayout, Panels, View, ViewMut, attention, attention_scratch_len,
+    random_features, token_products,
 };
 
 use crate::block::Workspace;
@@ -362,7 +362,8 @@ impl<'w> Round<'w> {
                 let (k, v) = (intermediate.row_range(part(1))?, intermediate.row_range(part(2))?);
                 let scale = 1.0 / libm::sqrtf(self.inputs as f32);
                 let mut context = ViewMut::new(workspace.narrow, T2T_WIDTH, width)?;
-                attention(level, &values.row_range(part(0))?, &k, &v, scale, &[], &mut context, workspace.wide)?;
+                let operands = Attention { q: values.row_range(part(0))?, k, v, scale, biases: &[] };
+                attention(level, &operands, &mut context, workspace.wide)?;
                 values.row_range(part(2))?
             }
         };
