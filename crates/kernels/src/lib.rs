@@ -59,7 +59,7 @@ pub use gelu::gelu;
 pub use layer_norm::layer_norm;
 pub use level::Level;
 pub use matmul::{Epilogue, PackedMatrix, matmul, packed_matmul};
-pub use panel::{PanelLayout, Panels};
+pub use panel::{Column, PanelLayout, Panels};
 pub use random_features::random_features;
 pub use shuffle::{ChannelOrder, materialise};
 pub use softmax::softmax;

@@ -222,15 +222,15 @@ impl<'a> Panels<'a> {
         &self.layout
     }
 
-    /// The values of a column, row by row; counted from the first of the layout.
+    /// The values of a column, counted from the first of the layout.
     ///
     /// # Panics
     /// If the column is beyond the last, padding included.
     #[inline]
-    pub fn column(&self, column: usize) -> impl ExactSizeIterator<Item = f32> + use<'a> {
+    pub fn column(&self, column: usize) -> Column<'a> {
         let range = self.layout.range(self.layout.panel_of(column));
         let start = self.stored_rows * range.start + self.rows.0 * range.len() + column - range.start;
-        self.data[start..].iter().step_by(range.len()).take(self.rows.1).copied()
+        Column { data: self.data.get(start..).unwrap_or(&[]), stride: range.len(), len: self.rows.1 }
     }
 
     /// One panel, padding included.
@@ -241,5 +241,38 @@ impl<'a> Panels<'a> {
         let range = self.layout.range(panel);
         let start = self.stored_rows * range.start + self.rows.0 * range.len();
         View::new(&self.data[start..], self.rows.1, range.len()).expect("a panel lies within the data checked by new")
+    }
+}
+
+/// A column of [`Panels`]: a token's channels.
+///
+/// ```
+/// use kernels::Panels;
+/// let panels = Panels::single(&[1.0, 2.0, 3.0, 4.0], 2, 2)?;
+/// assert_eq!(panels.column(1).at(1), 4.0);
+/// assert!(panels.column(0).iter().eq([1.0, 3.0]));
+/// # Ok::<(), kernels::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Column<'a> {
+    data: &'a [f32],
+    stride: usize,
+    len: usize,
+}
+
+impl<'a> Column<'a> {
+    /// The value in a row.
+    ///
+    /// # Panics
+    /// If the row is beyond the last.
+    #[inline]
+    pub fn at(&self, row: usize) -> f32 {
+        assert!(row < self.len, "row beyond the last");
+        self.data[row * self.stride]
+    }
+
+    /// The values row by row.
+    pub fn iter(self) -> impl ExactSizeIterator<Item = f32> + use<'a> {
+        (0..self.len).map(move |row| self.at(row))
     }
 }

@@ -348,7 +348,7 @@ fn attention_within_a_window_with_biases() {
             let layout = level.panels(tokens);
             let stored = paint(3 * d * layout.padded(), 1);
             let panels = Panels::new(&stored, 3 * d, layout).unwrap();
-            let column = |row: usize, t: usize| f64::from(panels.column(t).nth(row).unwrap());
+            let column = |row: usize, t: usize| f64::from(panels.column(t).at(row));
             let bias = paint(keys * keys, 2);
             let mask: Vec<f32> = (0..keys * keys)
                 .map(|i| if (i / keys + i % keys) % 3 == 1 { f32::NEG_INFINITY } else { 0.0 })

@@ -449,7 +449,7 @@ fn gather(
 fn add_gathered(scale: f32, y: &Panels, places: impl Iterator<Item = Option<usize>>, x: &mut ViewMut) {
     for (column, place) in places.enumerate() {
         let Some(place) = place else { continue };
-        for (r, y) in y.column(place).enumerate() {
+        for (r, y) in y.column(place).iter().enumerate() {
             let x = x.at_mut(r, column);
             *x = scale * *x + y;
         }

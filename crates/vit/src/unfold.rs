@@ -12,6 +12,9 @@ pub(crate) struct Windows {
     pub padding: usize,
 }
 
+/// Columns that are unfolded together: as many as the widest panel has.
+const CHUNK: usize = 64;
+
 impl Windows {
     /// Windows in a row and in a column.
     pub(crate) fn grid(&self) -> usize {
@@ -35,18 +38,29 @@ impl Windows {
         out: &mut [f32],
     ) {
         let grid = self.grid();
-        for (column, window) in windows.enumerate() {
-            let Some(window) = window else {
-                let values = self.values(map.rows());
-                out[column..].iter_mut().step_by(width).take(values).for_each(|value| *value = 0.0);
-                continue;
-            };
-            let corner = [window / grid, window % grid].map(|i| i * self.stride);
-            for i in 0..self.kernel * self.kernel {
-                let values = out[i * width + column..].iter_mut().step_by(self.kernel * self.kernel * width);
-                match self.pixel(corner, [i / self.kernel, i % self.kernel]) {
-                    Some(pixel) => values.zip(map.column(pixel)).for_each(|(value, x)| *value = x),
-                    None => values.take(map.rows()).for_each(|value| *value = 0.0),
+        let mut corners = windows.map(|window| window.map(|w| [w / grid * self.stride, w % grid * self.stride]));
+        for start in (0..width).step_by(CHUNK) {
+            let len = CHUNK.min(width - start);
+            let mut chunk = [None; CHUNK];
+            chunk[..len].iter_mut().for_each(|corner| *corner = corners.next().flatten());
+            self.unfold_chunk(map, &chunk[..len], width, &mut out[start..]);
+        }
+    }
+
+    /// Some columns, by their windows' corners: a place in the window at a time, so that rows of `out` are written in one go.
+    fn unfold_chunk(&self, map: &Panels, corners: &[Option<[usize; 2]>], width: usize, out: &mut [f32]) {
+        let places = self.kernel * self.kernel;
+        for place in 0..places {
+            let mut pixels = [None; CHUNK];
+            for (pixel, corner) in pixels.iter_mut().zip(corners) {
+                *pixel = corner
+                    .and_then(|corner| self.pixel(corner, [place / self.kernel, place % self.kernel]))
+                    .map(|pixel| map.column(pixel));
+            }
+            for channel in 0..map.rows() {
+                let row = &mut out[(channel * places + place) * width..][..corners.len()];
+                for (value, pixel) in row.iter_mut().zip(&pixels) {
+                    *value = pixel.map_or(0.0, |pixel| pixel.at(channel));
                 }
             }
         }
