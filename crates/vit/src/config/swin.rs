@@ -2,7 +2,8 @@
 
 use core::ops::Deref;
 
-use super::{ConfigError, MAX_DEPTH, MAX_SIZE, Rescale, TensorName, check_positive, check_product, check_sizes};
+use super::error::{check_positive, check_product, check_sizes};
+use super::{ConfigError, MAX_DEPTH, MAX_SIZE, Rescale, TensorName};
 
 /// The most stages a hierarchical model has.
 pub const MAX_STAGES: usize = 8;
