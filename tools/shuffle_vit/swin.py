@@ -52,7 +52,10 @@ def complete(config):
             raise ValueError(f"{key} is {config[key]!r}, not one of {', '.join(values)}")
     if not fits(config, config["image_size"]):
         near = " and ".join(map(str, nearest_sizes(config)))
-        raise ValueError(f"window {config['window']} does not divide every map of image_size {config['image_size']}; {near} work")
+        raise ValueError(
+            f"image_size {config['image_size']}: window {config['window']} and the cells that are merged must divide every map"
+            f" that is larger; nearest sizes that work: {near}"
+        )
     return config
 
 
