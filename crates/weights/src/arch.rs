@@ -1,8 +1,9 @@
 //! A model known by its name only: what the name leaves open is read from the shapes of the file's tensors.
 
-use vit::{Config, Pool, VitConfig};
+use vit::{Config, Pool, TensorName, VitConfig};
 
 use crate::config::problem_of;
+use crate::names::Names;
 use crate::text::{alternatives, nearest, printable};
 use crate::{Error, Problem, ProblemKind, Report, TensorFile};
 
@@ -15,13 +16,8 @@ use crate::{Error, Problem, ProblemKind, Report, TensorFile};
 /// ```
 pub fn named(name: &str) -> Result<Config, Error> {
     Config::named(name).ok_or_else(|| {
-        let base = name.strip_prefix("shuffle_").unwrap_or(name);
-        let later = ["t2t_vit_", "swin_"].iter().any(|family| base.starts_with(family));
-        let found = match nearest(name, Config::names().iter().copied()) {
-            _ if later => "a family of models that this version does not have yet".into(),
-            Some(near) => format!("no built-in model; nearest: {near}"),
-            None => "no built-in model".into(),
-        };
+        let near = nearest(name, Config::names().iter().copied()).map(|near| format!("; nearest: {near}"));
+        let found = format!("no built-in model{}", near.unwrap_or_default());
         Error::UnknownArch { name: printable(name), found, known: known() }
     })
 }
@@ -32,35 +28,82 @@ pub(crate) fn known() -> String {
 }
 
 /// The named model with the class count, channels and image size of the file's tensors.
-pub(crate) fn configure(name: &str, file: &TensorFile, prefix: &str) -> Result<Config, Error> {
-    let mut report = Report::new(file.label());
-    let config = match named(name)? {
-        Config::Vit(mut config) => {
-            let shape = |name: &str| file.info(&format!("{prefix}{name}")).map(|info| &info.shape[..]);
-            if let Some([_, channels, _, _]) = shape("patch_embed.proj.weight") {
-                config.in_channels = *channels;
-            }
-            if let Some([classes, _]) = shape("head.weight") {
-                config.num_classes = *classes;
-            }
-            if shape("fc_norm.weight").is_some() && shape("norm.weight").is_none() {
-                (config.pool, config.norm_after_pool) = (Pool::Avg, true);
-            }
-            if let Some([_, tokens, _]) = shape("pos_embed") {
-                set_image_size(&mut config, *tokens, &mut report);
-            }
-            Config::Vit(config)
+pub(crate) fn configure(name: &str, file: &TensorFile, names: &Names) -> Result<Config, Error> {
+    let mut tensors = Shapes { file, names, report: Report::new(file.label()) };
+    let mut config = named(name)?;
+    match &mut config {
+        Config::Vit(vit) => configure_vit(vit, &mut tensors),
+        Config::Swin(swin) => {
+            set_embedding(&mut swin.in_channels, &tensors);
+            set_classes(&mut swin.num_classes, &tensors);
         }
-        other => other,
-    };
+        _ => {}
+    }
+    let mut report = tensors.report;
     if report.total() == 0 {
         config.validate().unwrap_or_else(|error| report.push(problem_of(&error)));
     }
     report.into_result().map(|()| config)
 }
 
+/// The shapes of a file's tensors, by the public code's names; and what is wrong with them.
+struct Shapes<'a> {
+    file: &'a TensorFile<'a>,
+    names: &'a Names,
+    report: Report,
+}
+
+impl Shapes<'_> {
+    fn of(&self, name: &'static str) -> Option<&[usize]> {
+        self.file.info(&self.names.of(TensorName::Top(name))).map(|info| &info.shape[..])
+    }
+
+    fn problem(&mut self, name: &'static str, expected: String, found: String) {
+        let name = self.names.of(TensorName::Top(name));
+        self.report.push(Problem::new(ProblemKind::Shape, &name, expected, found));
+    }
+}
+
+fn set_embedding(in_channels: &mut usize, tensors: &Shapes) {
+    if let Some([_, channels, _, _]) = tensors.of("patch_embed.proj.weight") {
+        *in_channels = *channels;
+    }
+}
+
+fn set_classes(num_classes: &mut usize, tensors: &Shapes) {
+    if let Some([classes, _]) = tensors.of("head.weight") {
+        *num_classes = *classes;
+    }
+}
+
+fn configure_vit(config: &mut VitConfig, tensors: &mut Shapes) {
+    set_embedding(&mut config.in_channels, tensors);
+    set_classes(&mut config.num_classes, tensors);
+    if let Some(&[values]) = tensors.of(FIRST_NORM) {
+        set_window_channels(config, values, tensors);
+    }
+    if tensors.of("fc_norm.weight").is_some() && tensors.of("norm.weight").is_none() {
+        (config.pool, config.norm_after_pool) = (Pool::Avg, true);
+    }
+    if let Some(&[_, tokens, _]) = tensors.of("pos_embed") {
+        set_image_size(config, tokens, tensors);
+    }
+}
+
+/// The norm of T2T-ViT's first windows.
+const FIRST_NORM: &str = "tokens_to_token.attention1.norm1.weight";
+
+fn set_window_channels(config: &mut VitConfig, values: usize, tensors: &mut Shapes) {
+    const WINDOW: usize = 7 * 7;
+    config.in_channels = values / WINDOW;
+    if values == 0 || !values.is_multiple_of(WINDOW) {
+        let expected = format!("[{WINDOW} x channels], such as [{}] for 3 channels", 3 * WINDOW);
+        tensors.problem(FIRST_NORM, expected, format!("[{values}]"));
+    }
+}
+
 /// As many patches as there are positions without a class token; they must form a square.
-fn set_image_size(config: &mut VitConfig, tokens: usize, report: &mut Report) {
+fn set_image_size(config: &mut VitConfig, tokens: usize, tensors: &mut Shapes) {
     let class = config.class_tokens();
     let patches = tokens.saturating_sub(class);
     let side = patches.isqrt();
@@ -68,6 +111,6 @@ fn set_image_size(config: &mut VitConfig, tokens: usize, report: &mut Report) {
     if side == 0 || side * side != patches {
         let expected = format!("{class} class token(s) and a square number of patches, such as {class} + 14 x 14");
         let found = format!("{tokens} positions, {patches} without the class token(s)");
-        report.push(Problem::new(ProblemKind::Shape, "pos_embed", expected, found));
+        tensors.problem("pos_embed", expected, found);
     }
 }

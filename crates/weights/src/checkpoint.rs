@@ -2,7 +2,7 @@
 
 use vit::{TensorName, Tensors};
 
-use crate::names::common_prefix;
+use crate::names::Names;
 use crate::text::printable;
 use crate::{Description, Error, Problem, ProblemKind, Report, TensorFile, TensorInfo, arch, config, matching};
 
@@ -27,7 +27,7 @@ use crate::{Description, Error, Problem, ProblemKind, Report, TensorFile, Tensor
 #[derive(Debug)]
 pub struct Checkpoint<'a> {
     file: TensorFile<'a>,
-    prefix: String,
+    names: Names,
     description: Description,
     warnings: Vec<String>,
     buffer: Vec<f32>,
@@ -47,17 +47,17 @@ impl<'a> Checkpoint<'a> {
     /// # Ok::<(), weights::Error>(())
     /// ```
     pub fn new(file: TensorFile<'a>, arch: Option<&str>) -> Result<Self, Error> {
-        let prefix = common_prefix(file.tensors()).to_string();
+        let names = Names::new(&file);
         let (description, mut warnings) = match (file.metadata("config"), arch) {
-            (Some(text), _) => described(text, &file, &prefix)?,
-            (None, Some(name)) => (known(name, &file, &prefix)?, Vec::new()),
+            (Some(text), _) => described(text, &file, &names)?,
+            (None, Some(name)) => (known(name, &file, &names)?, Vec::new()),
             (None, None) => return Err(Error::NoDescription { file: file.label().into(), known: arch::known() }),
         };
         if let (Some(_), Some(name)) = (file.metadata("config"), arch) {
             warnings.push(format!("arch {} is ignored: the file describes itself", printable(name)));
         }
         let buffer = conversion_buffer(&file);
-        Ok(Checkpoint { file, prefix, description, warnings, buffer })
+        Ok(Checkpoint { file, names, description, warnings, buffer })
     }
 
     /// What the file says about its model.
@@ -89,7 +89,7 @@ impl<'a> Checkpoint<'a> {
     /// Everything that is wrong with the values.
     pub(crate) fn check_values(&self) -> Result<(), Error> {
         let mut report = Report::new(self.file.label());
-        matching::check_values(&self.file, &self.prefix, &self.description.config, &mut report)?;
+        matching::check_values(&self.file, &self.names, &self.description.config, &mut report)?;
         report.into_result()
     }
 }
@@ -98,7 +98,7 @@ impl Tensors for Checkpoint<'_> {
     type Error = Error;
 
     fn tensor(&mut self, name: TensorName, shape: &[usize]) -> Result<&[f32], Error> {
-        let name = format!("{}{name}", self.prefix);
+        let name = self.names.of(name);
         // By the number of values: the shape was checked when the file was opened, and may be asked for as a vector.
         let len: usize = shape.iter().product();
         let Some(info) = self.file.info(&name).filter(|info| info.len() == len) else {
@@ -114,18 +114,18 @@ impl Tensors for Checkpoint<'_> {
 }
 
 /// Reads the description, then holds the tensors against it before anything of the size it claims is built.
-fn described(text: &str, file: &TensorFile, prefix: &str) -> Result<(Description, Vec<String>), Error> {
+fn described(text: &str, file: &TensorFile, names: &Names) -> Result<(Description, Vec<String>), Error> {
     let mut report = Report::new(file.label());
     let entry = config::read(text, &mut report);
     report.into_result()?;
-    matching::check(file, prefix, &entry.config())?;
+    matching::check(file, names, &entry.config())?;
     Ok(entry.finish())
 }
 
 /// The named model, as far as the file's tensors are of it.
-fn known(name: &str, file: &TensorFile, prefix: &str) -> Result<Description, Error> {
-    let config = arch::configure(name, file, prefix)?;
-    matching::check(file, prefix, &config)?;
+fn known(name: &str, file: &TensorFile, names: &Names) -> Result<Description, Error> {
+    let config = arch::configure(name, file, names)?;
+    matching::check(file, names, &config)?;
     let mut description = Description::new(config);
     description.name = Some(name.into());
     Ok(description)

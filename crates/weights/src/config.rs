@@ -1,33 +1,29 @@
 //! Reading the metadata entry `config`: every key checked by itself, then the whole; all problems in one report.
 
+mod family;
+mod swin;
 mod values;
+mod vit;
 
-use vit::{Config, ConfigError, MAX_DEPTH, MAX_SIZE, Pool, Rescale, VitConfig};
+use ::vit::Config;
 
-use crate::description::{Description, pool_name, rescale_name};
+pub(crate) use self::family::problem_of;
 use crate::json::for_each_entry;
 use crate::text::{nearest, printable};
-use crate::{Interpolation, Preparation, Problem, ProblemKind, Report};
-use values::Value;
+use crate::{Description, Interpolation, Preparation, Problem, ProblemKind, Report};
+use family::{Family, SHARED_KEYS};
+use values::{Value, set};
 
-/// Every key that has a meaning.
-#[rustfmt::skip]
-const KEYS: [&str; 24] = [
-    "arch", "name", "image_size", "patch_size", "in_channels", "num_classes", "dim", "depth", "heads", "mlp_ratio",
-    "qkv_bias", "layer_norm_eps", "tokens", "distilled", "pool", "norm_after_pool", "shuffle", "rescale", "labels",
-    "resize", "crop_pct", "interpolation", "mean", "std",
-];
-const REQUIRED: [&str; 4] = ["arch", "dim", "depth", "heads"];
-/// Words of the format that name what a later version computes.
-const LATER: [(&str, &str, &str); 3] =
-    [("arch", "swin", "vit"), ("tokens", "t2t_performer", "patch"), ("tokens", "t2t_transformer", "patch")];
+/// Keys that say what the model and its classes are called and how images are prepared.
+const IMAGE_KEYS: [&str; 7] = ["name", "labels", "resize", "crop_pct", "interpolation", "mean", "std"];
+/// Keys without a default; and the family's own for the number of blocks.
+const REQUIRED: [&str; 3] = ["arch", "dim", "heads"];
 /// Unknown keys that are told one by one.
 const SHOWN: usize = 20;
 
 /// What the entry says; unless reading it reported problems, its configuration is valid.
-#[derive(Default)]
 pub(crate) struct Entry {
-    vit: VitConfig,
+    model: Box<dyn Family>,
     name: Option<String>,
     labels: Option<Vec<Option<String>>>,
     resize: Option<usize>,
@@ -35,48 +31,52 @@ pub(crate) struct Entry {
     interpolation: Interpolation,
     mean: Option<Vec<f32>>,
     std: Option<Vec<f32>>,
-    seen: [bool; KEYS.len()],
+    seen: Vec<&'static str>,
     unknown: Vec<String>,
     unknown_count: usize,
 }
 
 /// Reads the entry, key by key.
 pub(crate) fn read(text: &str, report: &mut Report) -> Entry {
-    let mut entry = Entry::default();
-    let mut later = None;
-    let read = for_each_entry(text, &mut |key, text| {
-        let value = Value { key: &key, text, report };
-        later = later.take().or_else(|| of_a_later_version(&value));
-        entry.set_key(value);
-    });
-    if let Err(error) = read {
-        report.push(Problem::new(ProblemKind::Config, "config", "a JSON object", error));
-    } else if let Some(problem) = later {
-        // Another family has other keys; what they look like to this one is of no interest.
-        *report = Report::new(report.file());
-        report.push(problem);
-    } else {
-        entry.check_whole(report);
+    let mut entry = Entry::new(family::named_in(text));
+    let read = for_each_entry(text, &mut |key, text| entry.set_key(Value { key: &key, text, report }));
+    match read {
+        Ok(()) => entry.check_whole(report),
+        Err(error) => report.push(Problem::new(ProblemKind::Config, "config", "a JSON object", error)),
     }
     entry
 }
 
-fn of_a_later_version(value: &Value) -> Option<Problem> {
-    let word: String = serde_json::from_str(value.text.get()).ok()?;
-    let (.., only) = LATER.iter().find(|(key, later, _)| *key == value.key && *later == word)?;
-    Some(value.problem(format!("\"{only}\", all that this version supports")))
-}
-
 impl Entry {
+    fn new(model: Box<dyn Family>) -> Self {
+        Entry {
+            model,
+            name: None,
+            labels: None,
+            resize: None,
+            crop_pct: None,
+            interpolation: Interpolation::default(),
+            mean: None,
+            std: None,
+            seen: Vec::new(),
+            unknown: Vec::new(),
+            unknown_count: 0,
+        }
+    }
+
+    /// Every key that has a meaning.
+    fn keys(&self) -> impl Iterator<Item = &'static str> {
+        SHARED_KEYS.into_iter().chain(self.model.keys().iter().copied()).chain(IMAGE_KEYS)
+    }
+
     fn set_key(&mut self, value: Value) {
-        let Some(index) = KEYS.iter().position(|known| *known == value.key) else { return self.set_unknown(value.key) };
-        if std::mem::replace(&mut self.seen[index], true) {
+        let Some(key) = self.keys().find(|known| *known == value.key) else { return self.set_unknown(value.key) };
+        if self.seen.contains(&key) {
             value.report.push(value.problem("a key that occurs once"));
+        } else {
+            self.seen.push(key);
         }
-        match value.key {
-            "name" | "labels" | "resize" | "crop_pct" | "interpolation" | "mean" | "std" => self.set_image_key(value),
-            _ => self.set_model_key(value),
-        }
+        if IMAGE_KEYS.contains(&key) { self.set_image_key(value) } else { self.model.set(value) }
     }
 
     fn set_image_key(&mut self, mut value: Value) {
@@ -91,32 +91,6 @@ impl Entry {
         }
     }
 
-    fn set_model_key(&mut self, mut value: Value) {
-        let vit = &mut self.vit;
-        match value.key {
-            "arch" => set(&mut (), value.word([("vit", ())])),
-            "tokens" => set(&mut (), value.word([("patch", ())])),
-            "image_size" => set(&mut vit.image_size, value.size(MAX_SIZE)),
-            "patch_size" => set(&mut vit.patch_size, value.size(MAX_SIZE)),
-            "in_channels" => set(&mut vit.in_channels, value.size(MAX_SIZE)),
-            "num_classes" => set(&mut vit.num_classes, value.size(MAX_SIZE)),
-            "dim" => set(&mut vit.dim, value.size(MAX_SIZE)),
-            "depth" => set(&mut vit.depth, value.size(MAX_DEPTH)),
-            "heads" => set(&mut vit.heads, value.size(MAX_SIZE)),
-            "mlp_ratio" => set(&mut vit.mlp_ratio, value.positive()),
-            "layer_norm_eps" => set(&mut vit.layer_norm_eps, value.positive()),
-            "qkv_bias" => set(&mut vit.qkv_bias, value.switch()),
-            "distilled" => set(&mut vit.distilled, value.switch()),
-            "norm_after_pool" => set(&mut vit.norm_after_pool, value.switch()),
-            "shuffle" => set(&mut vit.shuffle, value.switch()),
-            "pool" => set(&mut vit.pool, value.word([Pool::Cls, Pool::Avg].map(|pool| (pool_name(pool), pool)))),
-            _ => {
-                let words = [Rescale::None, Rescale::Half, Rescale::Learned].map(|r| (rescale_name(r), r));
-                set(&mut vit.rescale, value.word(words));
-            }
-        }
-    }
-
     fn set_unknown(&mut self, key: &str) {
         self.unknown_count += 1;
         if self.unknown.len() < SHOWN {
@@ -126,17 +100,17 @@ impl Entry {
 
     /// Required keys, then what one key demands of another.
     fn check_whole(&self, report: &mut Report) {
-        let seen: Vec<&str> = KEYS.iter().zip(self.seen).filter(|(_, seen)| *seen).map(|(key, _)| *key).collect();
-        for key in REQUIRED.into_iter().filter(|key| !seen.contains(key)) {
+        let required = REQUIRED.into_iter().chain([self.model.depth_key()]);
+        for key in required.filter(|key| !self.seen.contains(key)) {
             let problem = Problem::new(ProblemKind::Config, key, "a value: the key is required", "none");
             report.push(problem.near(nearest(key, self.unknown.iter().map(String::as_str))));
         }
-        check_possible(self.vit, report);
+        self.model.check(report);
         self.check_lists(report);
     }
 
     fn check_lists(&self, report: &mut Report) {
-        let (classes, channels) = (self.vit.num_classes, self.vit.in_channels);
+        let (classes, channels) = (self.config().num_classes(), self.config().in_channels());
         let mut check = |key, len: Option<usize>, expected: usize, of| {
             let judged = report.problems().iter().all(|problem| problem.name != of);
             if let Some(len) = len.filter(|len| judged && *len != expected) {
@@ -154,13 +128,14 @@ impl Entry {
     }
 
     fn resize(&self) -> usize {
-        let of_part = || Preparation::resize_for(self.vit.image_size, self.crop_pct.unwrap_or(Preparation::CROP_PCT));
+        let of_part =
+            || Preparation::resize_for(self.config().image_size(), self.crop_pct.unwrap_or(Preparation::CROP_PCT));
         self.resize.unwrap_or_else(of_part)
     }
 
     /// The configuration, of which nothing has been built yet.
     pub(crate) fn config(&self) -> Config {
-        Config::Vit(self.vit)
+        self.model.config()
     }
 
     /// Builds what the entry describes, once the tensors have shown its sizes to be true; and what to warn about.
@@ -178,70 +153,12 @@ impl Entry {
     }
 
     fn warnings(&self) -> Vec<String> {
-        let near = |key: &str| nearest(key, KEYS).map_or(String::new(), |near| format!("; nearest: `{near}`"));
+        let near = |key: &str| nearest(key, self.keys()).map_or(String::new(), |near| format!("; nearest: `{near}`"));
         let warning = |key: &String| format!("config: key `{}` is unknown and ignored{}", printable(key), near(key));
         let mut warnings: Vec<String> = self.unknown.iter().map(warning).collect();
         if self.unknown_count > SHOWN {
             warnings.push(format!("config: {} more unknown keys are ignored", self.unknown_count - SHOWN));
         }
         warnings
-    }
-}
-
-/// Reports every impossibility: each is made possible in turn, to find the next.
-fn check_possible(mut vit: VitConfig, report: &mut Report) {
-    // What is missing has been reported; any value that goes with the others will do.
-    vit.depth = vit.depth.max(1);
-    vit.heads = vit.heads.max(1);
-    if vit.dim == 0 {
-        (vit.dim, vit.mlp_ratio) = (vit.heads, 1.0);
-    }
-    while let Err(error) = Config::Vit(vit).validate() {
-        let possible = make_possible(&mut vit, &error);
-        if possible || report.total() == 0 {
-            report.push(problem_of(&error));
-        }
-        if !possible {
-            break;
-        }
-    }
-}
-
-/// Takes the impossible part out; false if no single key is to blame.
-fn make_possible(vit: &mut VitConfig, error: &ConfigError) -> bool {
-    match *error {
-        ConfigError::NotDivisible { divisor_key: "heads", .. } => vit.heads = 1,
-        ConfigError::NotDivisible { divisor_key: "patch_size", .. } => vit.patch_size = vit.image_size,
-        ConfigError::NotPositive { key: "mlp_ratio", .. } | ConfigError::OutOfRange { key: "dim * mlp_ratio", .. } => {
-            vit.mlp_ratio = 1.0;
-        }
-        ConfigError::NotPositive { key: "layer_norm_eps", .. } => vit.layer_norm_eps = 1e-6,
-        ConfigError::Conflict { .. } => (vit.norm_after_pool, vit.distilled) = (false, false),
-        _ => return false,
-    }
-    true
-}
-
-fn set<T>(place: &mut T, value: Option<T>) {
-    if let Some(value) = value {
-        *place = value;
-    }
-}
-
-/// What [`Config::validate`] found, in a report's terms.
-pub(crate) fn problem_of(error: &ConfigError) -> Problem {
-    let new = |key: &str, expected: String, found: String| Problem::new(ProblemKind::Config, key, expected, found);
-    match *error {
-        ConfigError::OutOfRange { key, value, max } => new(key, format!("1 to {max}"), value.to_string()),
-        ConfigError::NotPositive { key, value, max } => {
-            new(key, format!("a finite number above 0 and at most {max}"), value.to_string())
-        }
-        ConfigError::NotDivisible { key, value, divisor_key, divisor } => {
-            new(divisor_key, format!("a divisor of {key} {value}"), divisor.to_string())
-        }
-        ConfigError::Conflict { first, second, why } => {
-            new(first.split(' ').next().unwrap_or(first), why.into(), format!("{first} with {second}"))
-        }
-        ref other => new("config", "a possible configuration".into(), other.to_string()),
     }
 }

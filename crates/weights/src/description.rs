@@ -1,9 +1,9 @@
 //! What a checkpoint says about itself: the model, its name, its classes and how images are prepared for it.
 
 use serde::Serialize;
-use vit::{Config, Pool, Rescale, VitConfig};
+use vit::{Config, SwinConfig, VitConfig};
 
-use crate::Preparation;
+use crate::{Preparation, words};
 
 /// The description in a checkpoint's metadata entry `config`.
 ///
@@ -54,23 +54,46 @@ impl Description {
     /// The metadata entry `config`: a JSON object with every key of the model.
     pub fn to_json(&self) -> String {
         match &self.config {
-            Config::Vit(config) => text(&VitJson::new(config, self)),
+            Config::Vit(config) => self.text("vit", VitJson::from(config)),
+            Config::Swin(config) => self.text("swin", SwinJson::from(config)),
             // Configurations of other families come with their own entry above; until then none can be made.
             _ => String::new(),
         }
     }
-}
 
-/// Strings and finite numbers only, so that writing cannot fail.
-fn text(json: &impl Serialize) -> String {
-    serde_json::to_string(json).unwrap_or_default()
+    fn text(&self, arch: &'static str, model: impl Serialize) -> String {
+        let json = Json {
+            arch,
+            name: self.name.as_deref(),
+            model,
+            labels: &self.labels,
+            resize: self.preparation.resize,
+            interpolation: self.preparation.interpolation.name(),
+            mean: &self.preparation.mean,
+            std: &self.preparation.std,
+        };
+        // Strings and finite numbers only, so that writing cannot fail.
+        serde_json::to_string(&json).unwrap_or_default()
+    }
 }
 
 #[derive(Serialize)]
-struct VitJson<'a> {
+struct Json<'a, M> {
     arch: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
+    #[serde(flatten)]
+    model: M,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    labels: &'a [Option<String>],
+    resize: usize,
+    interpolation: &'static str,
+    mean: &'a [f32],
+    std: &'a [f32],
+}
+
+#[derive(Serialize)]
+struct VitJson {
     image_size: usize,
     patch_size: usize,
     in_channels: usize,
@@ -88,20 +111,11 @@ struct VitJson<'a> {
     norm_after_pool: bool,
     shuffle: bool,
     rescale: &'static str,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    labels: &'a [Option<String>],
-    resize: usize,
-    interpolation: &'static str,
-    mean: &'a [f32],
-    std: &'a [f32],
 }
 
-impl<'a> VitJson<'a> {
-    fn new(config: &VitConfig, description: &'a Description) -> Self {
-        let preparation = &description.preparation;
+impl From<&VitConfig> for VitJson {
+    fn from(config: &VitConfig) -> Self {
         VitJson {
-            arch: "vit",
-            name: description.name.as_deref(),
             image_size: config.image_size,
             patch_size: config.patch_size,
             in_channels: config.in_channels,
@@ -112,34 +126,49 @@ impl<'a> VitJson<'a> {
             mlp_ratio: config.mlp_ratio,
             qkv_bias: config.qkv_bias,
             layer_norm_eps: config.layer_norm_eps,
-            tokens: "patch",
+            tokens: words::tokens(config.tokens),
             distilled: config.distilled,
-            pool: pool_name(config.pool),
+            pool: words::pool(config.pool),
             norm_after_pool: config.norm_after_pool,
             shuffle: config.shuffle,
-            rescale: rescale_name(config.rescale),
-            labels: &description.labels,
-            resize: preparation.resize,
-            interpolation: preparation.interpolation.name(),
-            mean: &preparation.mean,
-            std: &preparation.std,
+            rescale: words::rescale(config.rescale),
         }
     }
 }
 
-/// The configuration's word for a pooling.
-pub(crate) fn pool_name(pool: Pool) -> &'static str {
-    match pool {
-        Pool::Cls => "cls",
-        Pool::Avg => "avg",
-    }
+#[derive(Serialize)]
+struct SwinJson<'a> {
+    image_size: usize,
+    patch_size: usize,
+    in_channels: usize,
+    num_classes: usize,
+    dim: usize,
+    depths: &'a [usize],
+    heads: &'a [usize],
+    window: usize,
+    mlp_ratio: f64,
+    qkv_bias: bool,
+    layer_norm_eps: f64,
+    shuffle: bool,
+    rescale: &'static str,
 }
 
-/// The configuration's word for a rescaling.
-pub(crate) fn rescale_name(rescale: Rescale) -> &'static str {
-    match rescale {
-        Rescale::None => "none",
-        Rescale::Half => "half",
-        Rescale::Learned => "learned",
+impl<'a> From<&'a SwinConfig> for SwinJson<'a> {
+    fn from(config: &'a SwinConfig) -> Self {
+        SwinJson {
+            image_size: config.image_size,
+            patch_size: config.patch_size,
+            in_channels: config.in_channels,
+            num_classes: config.num_classes,
+            dim: config.dim,
+            depths: &config.depths,
+            heads: &config.heads,
+            window: config.window,
+            mlp_ratio: config.mlp_ratio,
+            qkv_bias: config.qkv_bias,
+            layer_norm_eps: config.layer_norm_eps,
+            shuffle: config.shuffle,
+            rescale: words::rescale(config.rescale),
+        }
     }
 }

@@ -42,6 +42,7 @@ mod report;
 mod safetensors;
 mod source;
 mod text;
+mod words;
 mod write;
 
 pub use crate::safetensors::TensorFile;

@@ -3,39 +3,41 @@
 use vit::{Config, TensorName};
 
 use crate::convert::{FLOAT_NAMES, FLOATS, all_finite, describe_non_finite};
+use crate::names::Names;
 use crate::text::nearest;
 use crate::{Error, Problem, ProblemKind, Report, TensorFile, TensorInfo};
 
 /// Every tensor there with its shape and type, and no other; else an error that reports the values' problems as well.
-pub(crate) fn check(file: &TensorFile, prefix: &str, config: &Config) -> Result<(), Error> {
+pub(crate) fn check(file: &TensorFile, names: &Names, config: &Config) -> Result<(), Error> {
     let mut report = Report::new(file.label());
     let mut claimed = vec![false; file.tensors().len()];
-    config.visit_tensors(&mut |name, shape| match position(file, prefix, name) {
-        None => report.push(missing(prefix, name, shape)),
+    config.visit_tensors(&mut |name, shape| match position(file, names, name) {
+        None => report.push(missing(names, name, shape)),
         Some(at) => {
             claimed[at] = true;
             check_tensor(&file.tensors()[at], shape, &mut report);
         }
     });
-    let extra = || file.tensors().iter().zip(&claimed).filter(|(_, claimed)| !**claimed).map(|(tensor, _)| tensor);
+    let unclaimed = || file.tensors().iter().zip(&claimed).filter(|(_, claimed)| !**claimed).map(|(tensor, _)| tensor);
+    let extra = || unclaimed().filter(|tensor| !names.is_buffer(&tensor.name));
     extra().for_each(|tensor| {
         report.push(Problem::new(ProblemKind::Extra, &tensor.name, "no such tensor", tensor.describe()))
     });
     if report.total() > 0 {
         suggest(&mut report, &extra().map(|tensor| tensor.name.as_str()).collect::<Vec<_>>());
-        check_values(file, prefix, config, &mut report)?;
+        check_values(file, names, config, &mut report)?;
     }
     report.into_result()
 }
 
-fn position(file: &TensorFile, prefix: &str, name: TensorName) -> Option<usize> {
-    let name = format!("{prefix}{name}");
+fn position(file: &TensorFile, names: &Names, name: TensorName) -> Option<usize> {
+    let name = names.of(name);
     file.tensors().binary_search_by(|tensor| tensor.name.cmp(&name)).ok()
 }
 
-fn missing(prefix: &str, name: TensorName, shape: &[usize]) -> Problem {
+fn missing(names: &Names, name: TensorName, shape: &[usize]) -> Problem {
     let expected = format!("{FLOAT_NAMES} {shape:?}");
-    Problem::new(ProblemKind::Missing, &format!("{prefix}{name}"), expected, "no such tensor")
+    Problem::new(ProblemKind::Missing, &names.of(name), expected, "no such tensor")
 }
 
 fn check_tensor(tensor: &TensorInfo, shape: &[usize], report: &mut Report) {
@@ -69,11 +71,16 @@ fn suggest(report: &mut Report, extra: &[&str]) {
 }
 
 /// Reports values that are not finite, in the model's order.
-pub(crate) fn check_values(file: &TensorFile, prefix: &str, config: &Config, report: &mut Report) -> Result<(), Error> {
+pub(crate) fn check_values(
+    file: &TensorFile,
+    names: &Names,
+    config: &Config,
+    report: &mut Report,
+) -> Result<(), Error> {
     let mut buffer = Vec::new();
     let mut outcome = Ok(());
     config.visit_tensors(&mut |name, _| {
-        let tensor = position(file, prefix, name).map(|at| &file.tensors()[at]);
+        let tensor = position(file, names, name).map(|at| &file.tensors()[at]);
         let Some(tensor) = tensor.filter(|tensor| outcome.is_ok() && FLOATS.contains(&tensor.dtype)) else { return };
         match file.values(tensor, &mut buffer) {
             Ok(values) => not_finite(&tensor.name, values).into_iter().for_each(|problem| report.push(problem)),

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::fmt::Write;
 
-use vit::{TensorName, Tensors};
+use vit::{Config, TensorName, Tensors, Tokens};
 
 /// A source of seeded random tensors, generated as they are asked for.
 ///
@@ -12,7 +12,9 @@ use vit::{TensorName, Tensors};
 /// arithmetic and correctly rounded products, so every platform gives the same bits.
 ///
 /// Matrices, tokens, positions and biases are near-normal with deviation 0.02, as ViTs are initialised; norms and
-/// rescaling scalars are 1 and deviate by 0.1, so that a model which forgets one gives other logits.
+/// rescaling scalars are 1 and deviate by 0.1, so that a model which forgets one gives other logits. T2T-ViT fixes what
+/// other models learn: its performers' `w` deviates by 0.7, as much as its public code's, and [`Random::for_model`] gives
+/// it sinusoids as positions.
 ///
 /// ```
 /// use vit::{TensorName::Block, Tensors};
@@ -26,6 +28,7 @@ use vit::{TensorName, Tensors};
 #[derive(Debug, Clone)]
 pub struct Random {
     seed: u64,
+    sinusoid: bool,
     values: Vec<f32>,
 }
 
@@ -38,7 +41,21 @@ impl Random {
     /// assert!(tensor.iter().all(|value| (0.6..1.4).contains(value)));
     /// ```
     pub fn new(seed: u64) -> Self {
-        Random { seed, values: Vec::new() }
+        Random { seed, sinusoid: false, values: Vec::new() }
+    }
+
+    /// The source with the positions that the model's family has: T2T-ViT's are fixed sinusoids,
+    /// which a tensor's name does not tell.
+    ///
+    /// ```
+    /// let config = vit::Config::named("t2t_vit_7").unwrap();
+    /// let mut source = weights::Random::new(0).for_model(&config);
+    /// let positions = vit::Tensors::tensor(&mut source, vit::TensorName::Top("pos_embed"), &[1, 197, 256]).unwrap();
+    /// assert_eq!(positions[..4], [0.0, 1.0, 0.0, 1.0]);
+    /// ```
+    pub fn for_model(self, config: &Config) -> Self {
+        let sinusoid = matches!(config, Config::Vit(vit) if vit.tokens != Tokens::Patch);
+        Random { sinusoid, ..self }
     }
 }
 
@@ -46,24 +63,38 @@ impl Tensors for Random {
     type Error = Infallible;
 
     fn tensor(&mut self, name: TensorName, shape: &[usize]) -> Result<&[f32], Infallible> {
-        let mut state = SplitMix64(self.seed ^ hash(name));
-        let (mean, deviation) = distribution(name);
         let len = shape.iter().product();
         self.values.clear();
         self.values.reserve_exact(len);
+        if self.sinusoid && name == TensorName::Top("pos_embed") {
+            let width = shape.last().copied().unwrap_or(1).max(1);
+            self.values.extend((0..len).map(|i| sinusoid(i / width, i % width, width) as f32));
+            return Ok(&self.values);
+        }
+        let mut state = SplitMix64(self.seed ^ hash(name));
+        let (mean, deviation) = distribution(&name.to_string());
         self.values.extend((0..len).map(|_| (mean + deviation * state.near_normal()) as f32));
         Ok(&self.values)
     }
 }
 
 /// Mean and deviation of a tensor's values.
-fn distribution(name: TensorName) -> (f64, f64) {
-    let (TensorName::Top(last) | TensorName::Block(_, last)) = name;
-    match last {
-        "alpha" | "beta" => (1.0, 0.1),
-        _ if last.contains("norm") && last.ends_with(".weight") => (1.0, 0.1),
+fn distribution(name: &str) -> (f64, f64) {
+    let ends = |ending: &str| name.ends_with(ending);
+    match name {
+        _ if ends(".alpha") || ends(".beta") => (1.0, 0.1),
+        _ if name.contains("norm") && ends(".weight") => (1.0, 0.1),
+        // yitu's T2T-ViT: 32 orthogonal directions in 64 channels, times sqrt(32).
+        _ if ends(".w") => (0.0, std::f64::consts::FRAC_1_SQRT_2),
         _ => (0.0, 0.02),
     }
+}
+
+/// Channel `j` of `width` at position `p`: sines and cosines of wavelengths from 2 pi to 20,000 pi positions (Vaswani et
+/// al. 2017). By `libm`, since the bits of a platform's own functions differ.
+fn sinusoid(p: usize, j: usize, width: usize) -> f64 {
+    let angle = p as f64 / libm::pow(10_000.0, (2 * (j / 2)) as f64 / width as f64);
+    if j.is_multiple_of(2) { libm::sin(angle) } else { libm::cos(angle) }
 }
 
 /// FNV-1a of the name as the checkpoint spells it.
@@ -127,6 +158,20 @@ mod tests {
     }
 
     #[test]
+    fn t2t_positions_are_sinusoids_and_others_are_not() {
+        let positions = |name: &str| {
+            let mut source = Random::new(2).for_model(&Config::named(name).unwrap());
+            source.tensor(Top("pos_embed"), &[1, 3, 8]).unwrap().to_vec()
+        };
+        // Of channels 4 and 5 the divisor is 10000^(4/8) = 100.
+        let expected = [0.0, 1.0, 2f64.sin(), 2f64.cos(), 0.02f64.sin(), 0.02f64.cos()].map(|x| x as f32);
+        let found = positions("shuffle_t2t_vit_t_14");
+        let found = [found[4], found[5], found[16], found[17], found[20], found[21]];
+        assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-7), "{found:?}");
+        assert!(positions("deit_tiny").iter().all(|x| x.abs() < 0.07));
+    }
+
+    #[test]
     fn moments_are_as_documented() {
         let moments = |name| {
             let mut source = Random::new(42);
@@ -136,7 +181,11 @@ mod tests {
             (mean, variance.sqrt())
         };
         // Five standard errors of a mean and of a deviation over 100,000 values.
-        for (name, mean, deviation) in [(Top("head.weight"), 0.0, 0.02), (Block(0, "norm1.weight"), 1.0, 0.1)] {
+        for (name, mean, deviation) in [
+            (Top("head.weight"), 0.0, 0.02),
+            (Block(0, "norm1.weight"), 1.0, 0.1),
+            (Top("tokens_to_token.attention1.w"), 0.0, 0.5f64.sqrt()),
+        ] {
             let (m, d) = moments(name);
             assert!((m - mean).abs() < 5.0 * deviation / 316.0, "{name}: mean {m}");
             assert!((d - deviation).abs() < 5.0 * deviation / 447.0, "{name}: deviation {d}");

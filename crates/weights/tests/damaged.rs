@@ -178,22 +178,23 @@ fn values_of_the_configuration() {
         (r#""layer_norm_eps":1e-6"#, r#""layer_norm_eps":0.0"#, &["`layer_norm_eps`", "above 0, found 0.0"]),
         (r#""layer_norm_eps":1e-6"#, r#""layer_norm_eps":1e-60"#, &["`layer_norm_eps`", "found 0.000"]),
         (r#""qkv_bias":true"#, r#""qkv_bias":1"#, &["`qkv_bias`", "expected true or false, found 1"]),
-        (r#""arch":"vit""#, r#""arch":"vti""#, &["`arch`", "expected vit, found \"vti\"; nearest: `vit`"]),
+        (r#""arch":"vit""#, r#""arch":"vti""#, &["`arch`", "expected vit or swin, found \"vti\"; nearest: `vit`"]),
         (r#""arch":"vit","#, "", &["`arch`", "the key is required"]),
         (
-            r#""arch":"vit""#,
-            r#""arch":"swin","window":7"#,
-            &["1 problem\n", "`arch`", "expected \"vit\", all that this version supports, found \"swin\""],
+            r#""tokens":"patch""#,
+            r#""tokens":"t2t_preformer""#,
+            &["expected patch, t2t_performer or t2t_transformer, found \"t2t_preformer\"; nearest: `t2t_performer`"],
         ),
         (
             r#""tokens":"patch""#,
             r#""tokens":"t2t_performer""#,
-            &["1 problem\n", "`tokens`", "expected \"patch\", all that this version supports, found \"t2t_performer\""],
-        ),
-        (
-            r#""tokens":"patch""#,
-            r#""tokens":"patches""#,
-            &["`tokens`", "expected patch, found \"patches\"; nearest: `patch`"],
+            &[
+                "2 problems",
+                "`patch_size`",
+                "expected 16 pixels, of which tokens-to-token makes a token, found 4",
+                "`image_size`",
+                "expected a multiple of the 16 pixels, of which tokens-to-token makes a token, found 8",
+            ],
         ),
         (r#""pool":"cls""#, r#""pool":"clss""#, &["`pool`", "expected cls or avg, found \"clss\"; nearest: `cls`"]),
         (r#""pool":"cls""#, r#""pool":"cls","norm_after_pool":true"#, &["`norm_after_pool`", "set pool to avg"]),
@@ -384,8 +385,7 @@ fn models_known_by_name_only() {
     check("no name", &bytes, None, &["the metadata has no `config`", "--arch with one of deit_tiny, "]);
     let error = |name| open(&bytes, Some(name)).err().unwrap().to_string();
     assert!(error("deit_tin").contains("no built-in model; nearest: deit_tiny; expected deit_tiny, shuffle_deit_tiny"));
-    assert!(error("shuffle_swin_tiny").contains("this version does not have yet"));
-    assert!(error("t2t_vit_7").contains("this version does not have yet"));
+    assert!(error("t2t_vit_8").contains("no built-in model; nearest: t2t_vit_"));
     check(
         "another model",
         &bytes,

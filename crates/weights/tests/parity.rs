@@ -9,9 +9,16 @@ use weights::{LoadedModel, TensorFile, load};
 /// Of the largest value: 1e-5 leaves f32 some 80 roundings of 2^-23, for sums of up to 96 products over 5 blocks.
 const TOLERANCE: f32 = 1e-5;
 
+/// The families, each with the folder of its goldens.
+const FOLDERS: [&str; 3] = [".", "t2t", "swin"];
+
 /// The checkpoints with a golden beside them, as (name, checkpoint, golden).
 fn goldens() -> Vec<(String, PathBuf, PathBuf)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens");
+    FOLDERS.into_iter().flat_map(goldens_in).collect()
+}
+
+fn goldens_in(folder: &str) -> Vec<(String, PathBuf, PathBuf)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens").join(folder);
     let golden = |entry: std::io::Result<std::fs::DirEntry>| {
         let name = entry.unwrap().file_name().into_string().unwrap().strip_suffix(".golden.safetensors")?.to_string();
         let file = |ending| folder.join(format!("{name}{ending}"));
@@ -76,7 +83,7 @@ fn check_without_taps(name: &str, loaded: &LoadedModel, golden: &TensorFile, lev
 #[test]
 fn every_golden_at_every_level() {
     let goldens = goldens();
-    assert!(goldens.len() >= 17, "goldens are missing: {goldens:?}");
+    assert!(goldens.len() >= 28, "goldens are missing: {goldens:?}");
     for level in Level::available() {
         let mut worst = 0f32;
         for (name, checkpoint, golden) in &goldens {

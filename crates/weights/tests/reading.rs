@@ -153,6 +153,7 @@ fn files_without_a_description() {
     let preparation =
         named(|c| (c.image_size, c.in_channels, c.num_classes) = (64, 1, 10), "shuffle_deit_tiny_distilled");
     assert_eq!((preparation.image_size, preparation.mean), (64, vec![0.5]));
+    named(|c| (c.image_size, c.in_channels, c.num_classes) = (48, 1, 10), "shuffle_t2t_vit_7");
     // timm's global pooling: `fc_norm` in place of `norm`.
     named(|c| (c.pool, c.norm_after_pool, c.image_size) = (Pool::Avg, true, 32), "deit_tiny");
 }

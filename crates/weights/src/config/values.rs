@@ -3,6 +3,9 @@
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
+use vit::{MAX_STAGES, Stages};
+
+use crate::json::Short;
 use crate::text::{alternatives, nearest, printable};
 use crate::{Problem, ProblemKind, Report};
 
@@ -35,6 +38,15 @@ impl Value<'_> {
         self.check(&format!("a whole number from 1 to {max}"), |size| (1..=max).contains(size))
     }
 
+    /// A number for each stage.
+    pub fn stages(&mut self, max: usize) -> Option<Stages> {
+        let good = |list: &Short<usize, MAX_STAGES>| {
+            !list.0.is_empty() && list.0.iter().all(|number| (1..=max).contains(number))
+        };
+        let expected = format!("a list of 1 to {MAX_STAGES} whole numbers from 1 to {max}");
+        self.check(&expected, good).and_then(|list| Stages::new(&list.0))
+    }
+
     pub fn positive(&mut self) -> Option<f64> {
         self.check("a finite number above 0", |x: &f64| x.is_finite() && *x > 0.0)
     }
@@ -62,5 +74,12 @@ impl Value<'_> {
             self.report.push(self.problem(expected).near(nearest(&word, names)));
         }
         found.map(|(_, meaning)| *meaning)
+    }
+}
+
+/// Puts the value in its place, if there is one.
+pub(super) fn set<T>(place: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *place = value;
     }
 }

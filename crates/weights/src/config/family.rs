@@ -1,0 +1,166 @@
+//! What the entry says about the model itself: the keys of every family, and what a family adds to them.
+
+use vit::{Config, ConfigError, MAX_SIZE, Rescale};
+
+use super::values::{Value, set};
+use super::{swin, vit as plain};
+use crate::json::for_each_entry;
+use crate::{Problem, ProblemKind, Report, words};
+
+/// Keys that every family has.
+#[rustfmt::skip]
+pub(super) const SHARED_KEYS: [&str; 12] = [
+    "arch", "image_size", "patch_size", "in_channels", "num_classes", "dim", "heads", "mlp_ratio", "qkv_bias",
+    "layer_norm_eps", "shuffle", "rescale",
+];
+
+/// A family's configuration while it is read: everything that differs from one to the other.
+pub(super) trait Family {
+    /// Keys of this family alone.
+    fn keys(&self) -> &'static [&'static str];
+    /// The key that says how many blocks there are; no model has a default for it.
+    fn depth_key(&self) -> &'static str;
+    /// Sets a key of this family, or one whose values are this family's own.
+    fn set(&mut self, value: Value);
+    /// What was read so far.
+    fn config(&self) -> Config;
+    /// Reports every impossibility.
+    fn check(&self, report: &mut Report);
+}
+
+type New = fn() -> Box<dyn Family>;
+
+/// The words of `arch`.
+pub(super) const FAMILIES: [(&str, New); 2] = [("vit", plain::new), ("swin", swin::new)];
+
+/// An empty configuration of the family that `arch` names; where it names none, of the one that the other keys suit.
+pub(super) fn named_in(text: &str) -> Box<dyn Family> {
+    let (mut named, mut suiting) = (None, None);
+    // What cannot be read is told when the keys are.
+    let _ = for_each_entry(text, &mut |key, value| {
+        let word: Option<String> = if key == "arch" { serde_json::from_str(value.get()).ok() } else { None };
+        for (arch, new) in FAMILIES {
+            if word.as_deref() == Some(arch) {
+                named = Some(new);
+            }
+            if new().depth_key() == key {
+                suiting = Some(new);
+            }
+        }
+    });
+    named.or(suiting).unwrap_or(FAMILIES[0].1)()
+}
+
+/// Places of the values that every family has.
+pub(super) struct Shared<'a> {
+    pub image_size: &'a mut usize,
+    pub patch_size: &'a mut usize,
+    pub in_channels: &'a mut usize,
+    pub num_classes: &'a mut usize,
+    pub dim: &'a mut usize,
+    pub mlp_ratio: &'a mut f64,
+    pub qkv_bias: &'a mut bool,
+    pub layer_norm_eps: &'a mut f64,
+    pub shuffle: &'a mut bool,
+    pub rescale: &'a mut Rescale,
+}
+
+/// The places in a configuration of any family.
+macro_rules! shared {
+    ($config:expr) => {
+        $crate::config::family::Shared {
+            image_size: &mut $config.image_size,
+            patch_size: &mut $config.patch_size,
+            in_channels: &mut $config.in_channels,
+            num_classes: &mut $config.num_classes,
+            dim: &mut $config.dim,
+            mlp_ratio: &mut $config.mlp_ratio,
+            qkv_bias: &mut $config.qkv_bias,
+            layer_norm_eps: &mut $config.layer_norm_eps,
+            shuffle: &mut $config.shuffle,
+            rescale: &mut $config.rescale,
+        }
+    };
+}
+pub(super) use shared;
+
+impl Shared<'_> {
+    pub(super) fn set(self, mut value: Value) {
+        match value.key {
+            "image_size" => set(self.image_size, value.size(MAX_SIZE)),
+            "patch_size" => set(self.patch_size, value.size(MAX_SIZE)),
+            "in_channels" => set(self.in_channels, value.size(MAX_SIZE)),
+            "num_classes" => set(self.num_classes, value.size(MAX_SIZE)),
+            "dim" => set(self.dim, value.size(MAX_SIZE)),
+            "mlp_ratio" => set(self.mlp_ratio, value.positive()),
+            "layer_norm_eps" => set(self.layer_norm_eps, value.positive()),
+            "qkv_bias" => set(self.qkv_bias, value.switch()),
+            "shuffle" => set(self.shuffle, value.switch()),
+            "rescale" => {
+                set(self.rescale, value.word(words::RESCALES.map(|rescale| (words::rescale(rescale), rescale))))
+            }
+            _ => set(&mut (), value.word(FAMILIES.map(|(arch, _)| (arch, ())))),
+        }
+    }
+
+    /// Takes the impossible part out; false if no single key is to blame.
+    pub(super) fn make_possible(self, error: &ConfigError) -> bool {
+        match *error {
+            ConfigError::NotDivisible { divisor_key: "patch_size", .. } => *self.patch_size = *self.image_size,
+            ConfigError::NotPositive { key: "mlp_ratio", .. }
+            | ConfigError::OutOfRange { key: "dim * mlp_ratio", .. } => *self.mlp_ratio = 1.0,
+            ConfigError::NotPositive { key: "layer_norm_eps", .. } => *self.layer_norm_eps = 1e-6,
+            _ => return false,
+        }
+        true
+    }
+}
+
+/// More than the impossibilities that one configuration can have.
+const MOST: usize = 64;
+
+/// Reports every impossibility: each is made possible in turn, to find the next.
+pub(super) fn check_possible<C: Copy>(
+    mut config: C,
+    whole: fn(C) -> Config,
+    make_possible: fn(&mut C, &ConfigError) -> bool,
+    report: &mut Report,
+) {
+    for _ in 0..MOST {
+        let Err(error) = whole(config).validate() else { break };
+        let possible = make_possible(&mut config, &error);
+        if possible || report.total() == 0 {
+            report.push(problem_of(&error));
+        }
+        if !possible {
+            break;
+        }
+    }
+}
+
+/// What [`Config::validate`] found, in a report's terms.
+pub(crate) fn problem_of(error: &ConfigError) -> Problem {
+    let new = |key: &str, expected: String, found: String| Problem::new(ProblemKind::Config, key, expected, found);
+    match *error {
+        ConfigError::OutOfRange { key, value, max } => new(key, format!("1 to {max}"), value.to_string()),
+        ConfigError::NotPositive { key, value, max } => {
+            new(key, format!("a finite number above 0 and at most {max}"), value.to_string())
+        }
+        ConfigError::NotDivisible { key, value, divisor_key, divisor } => {
+            new(divisor_key, format!("a divisor of {key} {value}"), divisor.to_string())
+        }
+        ConfigError::Stages { depths, heads, .. } => {
+            new("heads", format!("{depths} numbers, as depths has"), heads.to_string())
+        }
+        ConfigError::Windows { image_size, window, below, above } => {
+            let sizes: Vec<String> = [below, above].iter().filter(|size| **size > 0).map(usize::to_string).collect();
+            let such = if sizes.is_empty() { String::new() } else { format!(", such as {}", sizes.join(" or ")) };
+            let expected = format!("a size of which every stage's map is covered by windows of {window} tokens{such}");
+            new("image_size", expected, image_size.to_string())
+        }
+        ConfigError::Conflict { first, second, why } => {
+            new(first.split(' ').next().unwrap_or(first), why.into(), format!("{first} with {second}"))
+        }
+        ref other => new("config", "a possible configuration".into(), other.to_string()),
+    }
+}

@@ -1,0 +1,73 @@
+//! The keys of a hierarchical model: Swin.
+
+use vit::{Config, ConfigError, MAX_DEPTH, MAX_SIZE, Stages, SwinConfig};
+
+use super::family::{Family, check_possible, shared};
+use super::values::{Value, set};
+use crate::Report;
+
+pub(super) fn new() -> Box<dyn Family> {
+    Box::new(SwinConfig::default())
+}
+
+impl Family for SwinConfig {
+    fn keys(&self) -> &'static [&'static str] {
+        &["depths", "window"]
+    }
+
+    fn depth_key(&self) -> &'static str {
+        "depths"
+    }
+
+    fn set(&mut self, mut value: Value) {
+        match value.key {
+            "depths" => set(&mut self.depths, value.stages(MAX_DEPTH)),
+            "heads" => set(&mut self.heads, value.stages(MAX_SIZE)),
+            "window" => set(&mut self.window, value.size(MAX_SIZE)),
+            _ => shared!(self).set(value),
+        }
+    }
+
+    fn config(&self) -> Config {
+        Config::Swin(*self)
+    }
+
+    fn check(&self, report: &mut Report) {
+        let mut config = *self;
+        // What is missing has been reported; any value that goes with the others will do.
+        if config.depths.is_empty() {
+            config.depths = ones(config.heads.len().max(1));
+        }
+        if config.heads.is_empty() {
+            config.heads = ones(config.depths.len());
+        }
+        if config.dim == 0 {
+            set_any_dim(&mut config);
+        }
+        check_possible(config, Config::Swin, make_possible, report);
+    }
+}
+
+/// That many stages of 1.
+fn ones(len: usize) -> Stages {
+    Stages::new(&vec![1; len]).unwrap_or_default()
+}
+
+/// Channels that nothing is wrong with.
+fn set_any_dim(config: &mut SwinConfig) {
+    (config.dim, config.heads, config.mlp_ratio) = (1, ones(config.heads.len()), 1.0);
+}
+
+fn make_possible(config: &mut SwinConfig, error: &ConfigError) -> bool {
+    match *error {
+        ConfigError::Stages { depths, .. } => config.heads = ones(depths),
+        ConfigError::OutOfRange { key: "dim", .. } => set_any_dim(config),
+        ConfigError::NotDivisible { divisor_key: "heads", divisor, .. } => {
+            let heads: Vec<usize> = config.heads.iter().map(|&n| if n == divisor { 1 } else { n }).collect();
+            config.heads = Stages::new(&heads).unwrap_or_default();
+        }
+        ConfigError::Windows { below, above, .. } if below.max(above) > 0 => config.image_size = below.max(above),
+        _ => return shared!(config).make_possible(error),
+    }
+    true
+}
