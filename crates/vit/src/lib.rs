@@ -10,7 +10,7 @@
 //! [`Model`] runs over them from a shared slice with scratch from the caller: no std, no allocation, no interior
 //! mutability.
 //!
-//! Features: `std` (default) detects the CPU's instruction set at run time; `parallel` adds [`Model::run_parallel`] on a
+//! Features: `std` (default) detects the CPU's instruction set at run time; `parallel` adds `Model::run_parallel` on a
 //! rayon pool.
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use crate::{embed, t2t};
 /// A plain vision transformer (Touvron et al. 2021), with or without the channel-shuffle module (arXiv 2310.05642).
 ///
 /// [`VitConfig::default`] holds the defaults of a checkpoint's `config` entry; `dim`, `depth` and `heads` have none and
-/// are zero, which [`Config::validate`] refuses.
+/// are zero, which [`super::Config::validate`] refuses.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct VitConfig {
     /// Height and width of the square input, in pixels.
