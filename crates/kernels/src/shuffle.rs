@@ -173,12 +173,12 @@ impl Iterator for Walk {
         let channel = self.next;
         self.position += 1;
         let modulus = self.order.channels - 1;
-        let sum = channel + self.order.stride;
+        // From here on a step passes the modulus. The sum is never formed: it may not fit where there are very many channels.
+        let passes = modulus.saturating_sub(self.order.stride);
         self.next = match self.position {
             last if last == modulus => modulus,
-            // The stride is below the modulus, so one subtraction reduces the sum.
-            _ if sum >= modulus => sum - modulus,
-            _ => sum,
+            _ if channel >= passes => channel - passes,
+            _ => channel + self.order.stride,
         };
         Some(channel)
     }

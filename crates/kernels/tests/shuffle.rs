@@ -146,4 +146,9 @@ fn large_numbers_of_channels_do_not_overflow() {
     let order = (0..40).fold(order, |o, _| o.then(order).unwrap());
     assert_eq!(order.then(order.inverse()).unwrap(), ChannelOrder::identity(n));
     assert!(order.channel(n - 2) < n && order.channel(n - 1) == n - 1);
+    // A walk adds the stride step by step.
+    let halves = ChannelOrder::shuffle(n, 2).unwrap();
+    for order in [halves, order] {
+        assert!(order.iter().take(50).eq((0..50).map(|p| order.channel(p))));
+    }
 }
