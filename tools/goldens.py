@@ -2,8 +2,8 @@
 
 For each name below: `NAME.safetensors`, a checkpoint with seeded random weights, and `NAME.golden.safetensors` with
 `image` [B, in_channels, S, S], `logits` [B, classes] and `tap.{i}` [B, tokens, channels], computed in f64 from the
-weights as the file stores them and rounded to F32. B is 2, or 1 to keep a large file small. The weights are scaled so that activations stay of order 1 and every
-tensor matters: no norm, bias or rescaling scalar is left at its neutral value.
+weights as the file stores them and rounded to F32. B is 2, or 1 to keep a large file small. The weights are scaled so
+that activations stay of order 1 and every tensor matters: no norm, bias or rescaling scalar is left at its neutral value.
 """
 
 import argparse
@@ -43,41 +43,43 @@ MODELS = {
     "bf16": SHUFFLE | {"depth": 4, "dtype": "bf16"},
 }  # fmt: skip
 # `tokens_to_token` has 64 channels and some 150 000 weights however small the rest: F16, and few of them
-T2T = {"num_classes": 5, "dim": 8, "depth": 2, "heads": 2, "mlp_ratio": 2.0, "qkv_bias": False, "layer_norm_eps": 1e-5, "dtype": "f16"}
+T2T = {"num_classes": 5, "dim": 8, "depth": 2, "heads": 2, "mlp_ratio": 2.0, "qkv_bias": False,
+       "layer_norm_eps": 1e-5, "dtype": "f16", "batch": 1}  # fmt: skip
 PERFORMER, TRANSFORMER = T2T | {"tokens": "t2t_performer"}, T2T | {"tokens": "t2t_transformer"}
 T2T_MODELS = {
     # 144, 36 and 9 tokens; the norms of the embedding keep their eps of 1e-5 when the blocks have another
-    "performer_shuffle_learned": PERFORMER | SHUFFLE | {"image_size": 48, "layer_norm_eps": 0.05, "batch": 1},
+    "performer_shuffle_learned": PERFORMER | SHUFFLE | {"image_size": 48, "layer_norm_eps": 0.05},
     # 400, 100 and 25 tokens; the fixed sinusoid as pos_embed
-    "transformer": TRANSFORMER | {"image_size": 80, "in_channels": 1, "batch": 1, "sinusoid": True},
-}  # fmt: skip
+    "transformer": TRANSFORMER | {"image_size": 80, "in_channels": 1, "sinusoid": True},
+}
 SWIN = {"arch": "swin", "num_classes": 5}
+GREY = SWIN | {"in_channels": 1}
+SHUFFLED = SHUFFLE | GREY
 SWIN_MODELS = {
     # maps of 28, 14 and 7: 4 x 4 windows, 2 x 2, and one that is not shifted
-    "window_7": SWIN | {"image_size": 56, "patch_size": 2, "in_channels": 1, "dim": 4, "depths": [2, 2, 2], "heads": [1, 2, 4],
+    "window_7": GREY | {"image_size": 56, "patch_size": 2, "dim": 4, "depths": [2, 2, 2], "heads": [1, 2, 4],
                         "batch": 1},
-    "window_7_shuffle_learned": SWIN | SHUFFLE | {"image_size": 56, "in_channels": 1, "dim": 6, "depths": [4, 1], "heads": [2, 3],
-                                        "batch": 1},
+    "window_7_shuffle_learned": SHUFFLED | {"image_size": 56, "dim": 6, "depths": [4, 1], "heads": [2, 3], "batch": 1},
     # maps of 8, 4 and 2: the last is smaller than the window
-    "window_4_shuffle_half": SWIN | {"image_size": 16, "patch_size": 2, "window": 4, "dim": 6, "depths": [2, 1, 2], "heads": [2, 3, 6],
-                                     "shuffle": True, "rescale": "half", "dtype": "f16"},
+    "window_4_shuffle_half": SWIN | {"image_size": 16, "patch_size": 2, "window": 4, "dim": 6, "depths": [2, 1, 2],
+                                     "heads": [2, 3, 6], "shuffle": True, "rescale": "half", "dtype": "f16"},
     # 3 x 3 windows, one stage, one head
-    "window_4_shuffle_none": SWIN | {"image_size": 24, "patch_size": 2, "in_channels": 1, "window": 4, "dim": 6, "depths": [3],
+    "window_4_shuffle_none": GREY | {"image_size": 24, "patch_size": 2, "window": 4, "dim": 6, "depths": [3],
                                      "heads": [1], "shuffle": True},
     # an odd window: 4 x 4, 2 x 2 and 1; rescaling without shuffling
-    "window_3_learned": SWIN | {"image_size": 48, "in_channels": 1, "window": 3, "dim": 4, "depths": [2, 3, 1], "heads": [2, 2, 4],
+    "window_3_learned": GREY | {"image_size": 48, "window": 3, "dim": 4, "depths": [2, 3, 1], "heads": [2, 2, 4],
                                 "rescale": "learned", "dtype": "f16", "batch": 1},
     # 3 x 3 windows of 5, then no more stages: 15 is odd
-    "window_5": SWIN | {"image_size": 15, "patch_size": 1, "window": 5, "dim": 6, "depths": [2], "heads": [2], "batch": 1},
+    "window_5": SWIN | {"image_size": 15, "patch_size": 1, "window": 5, "dim": 6, "depths": [2], "heads": [2],
+                        "batch": 1},
     # maps of 8, 4, 2 and 1 in windows of 2
-    "window_2_shuffle_learned": SWIN | SHUFFLE | {"image_size": 32, "in_channels": 1, "window": 2, "dim": 4, "depths": [2, 2, 2, 1],
-                                                  "heads": [1, 2, 4, 8], "dtype": "bf16"},
+    "window_2_shuffle_learned": SHUFFLED | {"image_size": 32, "window": 2, "dim": 4, "depths": [2, 2, 2, 1],
+                                            "heads": [1, 2, 4, 8], "dtype": "bf16"},
     # every map smaller than the window; no qkv bias, a hidden width that is rounded down, another eps
-    "map_smaller": SWIN | SHUFFLE | {"image_size": 12, "dim": 8, "patch_size": 2, "depths": [2, 2], "heads": [2, 2], "qkv_bias": False,
-                                     "mlp_ratio": 3.3, "layer_norm_eps": 1e-6, "dtype": "bf16"},
+    "map_smaller": SWIN | SHUFFLE | {"image_size": 12, "dim": 8, "patch_size": 2, "depths": [2, 2], "heads": [2, 2],
+                                     "qkv_bias": False, "mlp_ratio": 3.3, "layer_norm_eps": 1e-6, "dtype": "bf16"},
     # 3 x 3 windows of 7, the map of 21 rolled by 3
-    "window_7_odd": SWIN | SHUFFLE | {"image_size": 21, "patch_size": 1, "in_channels": 1, "dim": 4, "depths": [2], "heads": [2],
-                                        "batch": 1},
+    "window_7_odd": SHUFFLED | {"image_size": 21, "patch_size": 1, "dim": 4, "depths": [2], "heads": [2], "batch": 1},
 }  # fmt: skip
 FOLDERS = {".": {name: SMALL | model for name, model in MODELS.items()}, "t2t": T2T_MODELS, "swin": SWIN_MODELS}
 DTYPES = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}

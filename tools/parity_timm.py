@@ -1,9 +1,9 @@
 """Compares every built-in model between timm, this project's PyTorch models and, if it is built, the Rust program.
 
-The models have seeded random weights, so nothing is downloaded. Where timm has the model, its state dict is the checkpoint,
-under timm's own names, and its logits are right; the others are computed by `shuffle_vit` in f64. The table shows the
-largest difference, relative to the largest value, of the logits and, for the program, of the worst tap; above 1e-5 the exit
-code is 1. After the built-in models come a few of other sizes, with every way of rescaling.
+The models have seeded random weights, so nothing is downloaded. Where timm has the model, its state dict is the
+checkpoint, under timm's own names, and its logits are right; the others are computed by `shuffle_vit` in f64. The table
+shows the largest difference, relative to the largest value, of the logits and, for the program, of the worst tap; above
+1e-5 the exit code is 1. After the built-in models come a few of other sizes, with every way of rescaling.
 """
 
 import argparse
@@ -38,10 +38,12 @@ OTHERS = {
     "t2t_t_half": shuffle_vit.named("t2t_vit_t_14") | HALF | {"depth": 2, "image_size": 112},
     "t2t_t_avg": shuffle_vit.named("t2t_vit_t_14") | LEARNED | {"depth": 2, "image_size": 64, "pool": "avg"},
     "swin_half": shuffle_vit.named("swin_extra_tiny") | HALF,
-    "swin_unscaled_112": shuffle_vit.named("swin_extra_tiny") | UNSCALED | {"image_size": 112, "depths": [3, 2, 2], "heads": [3, 6, 12]},
+    "swin_unscaled_112": shuffle_vit.named("swin_extra_tiny") | UNSCALED
+    | {"image_size": 112, "depths": [3, 2, 2], "heads": [3, 6, 12]},
     "swin_window_4": shuffle_vit.named("swin_extra_tiny") | LEARNED | {"image_size": 128, "window": 4},
     "swin_window_3": shuffle_vit.named("swin_extra_tiny") | {"image_size": 96, "window": 3, "in_channels": 1},
-    "swin_small_map": shuffle_vit.named("swin_extra_tiny") | LEARNED | {"image_size": 24, "depths": [2, 2], "heads": [3, 6]},
+    "swin_small_map": shuffle_vit.named("swin_extra_tiny") | LEARNED
+    | {"image_size": 24, "depths": [2, 2], "heads": [3, 6]},
 }  # fmt: skip
 MODELS = {name: shuffle_vit.named(name) for name in shuffle_vit.MODELS} | {n: c | {"name": n} for n, c in OTHERS.items()}
 TOLERANCE = 1e-5

@@ -129,7 +129,7 @@ class PlainViT(nn.Module):
         super().__init__()
         self.config = config = complete(config)
         if config["tokens"] not in self.TOKENS:
-            raise ValueError(f"{type(self).__name__} has no tokens {config['tokens']}; shuffle_vit.build chooses the class")
+            raise ValueError(f"not a {type(self).__name__}: tokens {config['tokens']}; build chooses the class")
         width = config["dim"] * (2 if config["shuffle"] else 1)
         patches = (config["image_size"] // config["patch_size"]) ** 2
         self.class_tokens = 2 if config["distilled"] else 1

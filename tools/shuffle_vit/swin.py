@@ -53,8 +53,8 @@ def complete(config):
     if not fits(config, config["image_size"]):
         near = " and ".join(map(str, nearest_sizes(config)))
         raise ValueError(
-            f"image_size {config['image_size']}: window {config['window']} and the cells that are merged must divide every map"
-            f" that is larger; nearest sizes that work: {near}"
+            f"image_size {config['image_size']}: window {config['window']} and the cells that are merged must divide"
+            f" every map that is larger; nearest sizes that work: {near}"
         )
     return config
 
@@ -96,7 +96,7 @@ def shift_mask(side, window, shift):
 
 
 class WindowAttention(Attention):
-    """Attention inside the windows of a square map, which is rolled by -shift for the while; a bias for each relative position."""
+    """Attention inside the windows of a square map, rolled by -shift for the while; a bias per relative position."""
 
     def __init__(self, dim, heads, qkv_bias, side, window, shift):
         super().__init__(dim, heads, qkv_bias)

@@ -1,4 +1,4 @@
-"""T2T-ViT (Yuan et al. 2021), with and without the channel-shuffle module: a plain ViT behind a tokens-to-token embedding.
+"""T2T-ViT (Yuan et al. 2021), vanilla and shuffled: a plain ViT behind a tokens-to-token embedding.
 
 State dicts carry the names of yitu-opensource/T2T-ViT: `tokens_to_token.*` in place of `patch_embed.*`.
 """

@@ -48,7 +48,8 @@ def random(*shape):
 
 # T2T-ViT
 
-T2T = {"dim": 8, "depth": 2, "heads": 2, "mlp_ratio": 2.0, "qkv_bias": False, "num_classes": 3, "in_channels": 2, "image_size": 32}
+T2T = {"dim": 8, "depth": 2, "heads": 2, "mlp_ratio": 2.0, "qkv_bias": False, "num_classes": 3, "in_channels": 2,
+       "image_size": 32}  # fmt: skip
 
 
 @pytest.mark.parametrize(("side", "kernel", "stride", "padding"), [(32, 7, 4, 2), (8, 3, 2, 1), (5, 3, 2, 1)])
@@ -302,11 +303,13 @@ def test_goldens_are_what_the_models_compute(folder):
 def test_public_names():
     names = shuffle_vit.build(SWIN).state_dict()
     timm = {
-        "patch_embed.proj.weight": 1, "layers.0.blocks.1.attn.attn_mask": 2, "layers.0.blocks.0.attn.relative_position_index": 3,
-        "layers.1.downsample.norm.weight": 4, "layers.1.downsample.reduction.weight": 5, "head.fc.bias": 6,
+        "patch_embed.proj.weight": 1, "layers.0.blocks.1.attn.attn_mask": 2,
+        "layers.0.blocks.0.attn.relative_position_index": 3, "layers.1.downsample.norm.weight": 4,
+        "layers.1.downsample.reduction.weight": 5, "head.fc.bias": 6,
     }  # fmt: skip
     microsoft = {
-        "patch_embed.proj.weight": 1, "layers.0.downsample.norm.weight": 4, "layers.0.downsample.reduction.weight": 5, "head.bias": 6,
+        "patch_embed.proj.weight": 1, "layers.0.downsample.norm.weight": 4, "layers.0.downsample.reduction.weight": 5,
+        "head.bias": 6,
     }  # fmt: skip
     assert microsoft.keys() <= names.keys()
     assert shuffle_vit.public_names(timm) == microsoft
