@@ -162,3 +162,21 @@ impl Entry {
         warnings
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_built_in_model_is_described_and_read_back() {
+        for name in Config::names() {
+            let config = Config::named(name).unwrap();
+            let text = Description::new(config).to_json();
+            let mut report = Report::new(name);
+            let entry = read(&text, &mut report);
+            assert_eq!((entry.config(), report.total()), (config, 0), "{text}");
+            assert_eq!(entry.finish(), (Description::new(config), vec![]), "{name}");
+        }
+        assert_eq!(Config::names().len(), 22);
+    }
+}

@@ -2,9 +2,10 @@
 
 mod common;
 
-use common::{complaint, good, open, raw};
+use common::{checkpoint, checkpoint_of, complaint, good, open, raw, small_swin, small_t2t};
 use proptest::prelude::*;
 use safetensors::SafeTensors;
+use vit::{Config, Tokens};
 use weights::TensorFile;
 
 /// Opens the bytes both ways in which hostile ones come, and holds the outcome against the public crate's.
@@ -141,6 +142,11 @@ fn junk() -> impl Strategy<Value = String> {
         "\"\"",
         "\"F32\"",
         "\"vit\"",
+        "\"swin\"",
+        "\"t2t_performer\"",
+        "[3]",
+        "1048576",
+        "[1024,1024]",
         "[]",
         "[1,2]",
         "{}",
@@ -175,13 +181,19 @@ proptest! {
     }
 
     #[test]
-    fn any_value_of_the_configuration(key in 0usize..25, value in junk()) {
-        let mut builder = good();
-        let config = builder.config.clone().unwrap();
-        let pieces: Vec<&str> = config.split_inclusive(':').collect();
-        let at = key % (pieces.len() - 1) + 1;
-        let end = pieces[at].find([',', '}']).unwrap_or(pieces[at].len());
-        builder.config = Some(pieces[..at].concat() + &value + &pieces[at][end..] + &pieces[at + 1..].concat());
+    fn any_values_of_the_configuration(family in 0..3usize, values in prop::collection::vec((0..25usize, junk()), 1..4)) {
+        let mut builder = match family {
+            0 => good(),
+            1 => checkpoint(small_t2t(Tokens::T2tPerformer)),
+            _ => checkpoint_of(Config::Swin(small_swin())),
+        };
+        for (key, value) in values {
+            let config = builder.config.take().unwrap();
+            let pieces: Vec<&str> = config.split_inclusive(':').collect();
+            let at = key % (pieces.len() - 1) + 1;
+            let end = pieces[at].find(",\"").or(pieces[at].find('}')).unwrap_or(pieces[at].len());
+            builder.config = Some(pieces[..at].concat() + &value + &pieces[at][end..] + &pieces[at + 1..].concat());
+        }
         probe(&builder.bytes());
     }
 }

@@ -6,9 +6,9 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use common::{Builder, checkpoint, good, raw, small};
+use common::{Builder, checkpoint, checkpoint_of, good, raw, small, small_swin};
 use half::f16;
-use vit::VitConfig;
+use vit::{Config, VitConfig};
 use weights::{LoadedModel, TensorFile, load};
 
 struct Counting;
@@ -106,6 +106,8 @@ fn lies_cost_nothing() {
     large.edit_config(r#""mlp_ratio":2.0"#, r#""mlp_ratio":1.0"#);
     let mut many = good();
     many.edit_config(r#""num_classes":3"#, r#""num_classes":1048576"#);
+    let mut stages = checkpoint_of(Config::Swin(small_swin()));
+    stages.edit_config(r#""depths":[2,2],"heads":[1,2]"#, r#""depths":[1024,1024],"heads":[1,2]"#);
     let huge = |offset: u64| {
         raw(&format!(r#"{{"x":{{"dtype":"F32","shape":[{}],"data_offsets":[0,{offset}]}}}}"#, offset / 4), &[0; 4])
     };
@@ -115,6 +117,7 @@ fn lies_cost_nothing() {
         ("channels", wide.bytes(), None),
         ("depth", deep.bytes(), None),
         ("dim", large.bytes(), None),
+        ("stages", stages.bytes(), None),
         ("classes", many.bytes(), None),
         ("offsets", huge(1 << 40), None),
         ("offsets near the top", huge(u64::MAX - 3), None),

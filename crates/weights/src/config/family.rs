@@ -35,15 +35,16 @@ pub(super) const FAMILIES: [(&str, New); 2] = [("vit", plain::new), ("swin", swi
 
 /// An empty configuration of the family that `arch` names; where it names none, of the one that the other keys suit.
 pub(super) fn named_in(text: &str) -> Box<dyn Family> {
+    let families = FAMILIES.map(|(arch, new)| (arch, new().depth_key(), new));
     let (mut named, mut suiting) = (None, None);
     // What cannot be read is told when the keys are.
     let _ = for_each_entry(text, &mut |key, value| {
         let word: Option<String> = if key == "arch" { serde_json::from_str(value.get()).ok() } else { None };
-        for (arch, new) in FAMILIES {
+        for (arch, depth_key, new) in families {
             if word.as_deref() == Some(arch) {
                 named = Some(new);
             }
-            if new().depth_key() == key {
+            if depth_key == key {
                 suiting = Some(new);
             }
         }
@@ -119,22 +120,36 @@ impl Shared<'_> {
 /// More than the impossibilities that one configuration can have.
 const MOST: usize = 64;
 
-/// Reports every impossibility: each is made possible in turn, to find the next.
+/// Reports every impossibility: each is made possible in turn, to find the next. Those that a key takes part in whose
+/// value could not be read are no news: a default stands in for it.
 pub(super) fn check_possible<C: Copy>(
     mut config: C,
     whole: fn(C) -> Config,
     make_possible: fn(&mut C, &ConfigError) -> bool,
     report: &mut Report,
 ) {
+    let told: Vec<String> = report.problems().iter().map(|problem| problem.name.clone()).collect();
     for _ in 0..MOST {
         let Err(error) = whole(config).validate() else { break };
         let possible = make_possible(&mut config, &error);
-        if possible || report.total() == 0 {
+        let news = keys_of(&error).iter().all(|key| told.iter().all(|told| told != key));
+        if possible && news || report.total() == 0 {
             report.push(problem_of(&error));
         }
         if !possible {
             break;
         }
+    }
+}
+
+/// The keys whose values contradict each other.
+fn keys_of(error: &ConfigError) -> &'static [&'static str] {
+    match error {
+        ConfigError::NotDivisible { divisor_key: "heads", .. } => &["dim", "heads"],
+        ConfigError::NotDivisible { .. } => &["image_size", "patch_size"],
+        ConfigError::Stages { .. } => &["depths", "heads"],
+        ConfigError::Windows { .. } => &["image_size", "patch_size", "window", "depths"],
+        _ => &[],
     }
 }
 

@@ -58,6 +58,11 @@ fn set_any_dim(config: &mut SwinConfig) {
     (config.dim, config.heads, config.mlp_ratio) = (1, ones(config.heads.len()), 1.0);
 }
 
+/// Maps that nothing is wrong with: one window each, down to a single token.
+fn set_any_map(config: &mut SwinConfig) {
+    (config.patch_size, config.image_size, config.window) = (1, 1 << (config.depths.len() - 1), MAX_SIZE);
+}
+
 fn make_possible(config: &mut SwinConfig, error: &ConfigError) -> bool {
     match *error {
         ConfigError::Stages { depths, .. } => config.heads = ones(depths),
@@ -66,7 +71,8 @@ fn make_possible(config: &mut SwinConfig, error: &ConfigError) -> bool {
             let heads: Vec<usize> = config.heads.iter().map(|&n| if n == divisor { 1 } else { n }).collect();
             config.heads = Stages::new(&heads).unwrap_or_default();
         }
-        ConfigError::Windows { below, above, .. } if below.max(above) > 0 => config.image_size = below.max(above),
+        ConfigError::NotDivisible { divisor_key: "patch_size", .. } => set_any_map(config),
+        ConfigError::Windows { .. } => set_any_map(config),
         _ => return shared!(config).make_possible(error),
     }
     true

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use vit::{Config, Tensors, VitConfig};
+use vit::{Config, Stages, SwinConfig, Tensors, Tokens, VitConfig};
 use weights::{Checkpoint, Description, Error, Random, TensorFile};
 
 /// One tensor of a file, which may lie about itself.
@@ -43,7 +43,11 @@ pub fn small() -> VitConfig {
 
 /// A whole checkpoint of that configuration, F32, with the configuration in its metadata.
 pub fn checkpoint(config: VitConfig) -> Builder {
-    let config = Config::Vit(config);
+    checkpoint_of(Config::Vit(config))
+}
+
+/// As [`checkpoint`], of any family.
+pub fn checkpoint_of(config: Config) -> Builder {
     let mut tensors = Vec::new();
     let mut random = Random::new(1);
     config.visit_tensors(&mut |name, shape| {
@@ -56,6 +60,29 @@ pub fn checkpoint(config: VitConfig) -> Builder {
         });
     });
     Builder { config: Some(Description::new(config).to_json()), tensors, padding: 0 }
+}
+
+/// Shuffled and rescaled tokens-to-token, of one token.
+pub fn small_t2t(tokens: Tokens) -> VitConfig {
+    VitConfig { image_size: 16, patch_size: 16, tokens, layer_norm_eps: 1e-5, ..small() }
+}
+
+/// Shuffled, rescaled, two stages of two blocks on maps of 6 x 6 and 3 x 3 tokens.
+pub fn small_swin() -> SwinConfig {
+    SwinConfig {
+        image_size: 12,
+        patch_size: 2,
+        in_channels: 1,
+        num_classes: 3,
+        dim: 4,
+        depths: Stages::new(&[2, 2]).unwrap(),
+        heads: Stages::new(&[1, 2]).unwrap(),
+        window: 3,
+        mlp_ratio: 2.0,
+        shuffle: true,
+        rescale: vit::Rescale::Learned,
+        ..SwinConfig::default()
+    }
 }
 
 /// The checkpoint that the tests of errors damage.
