@@ -50,8 +50,9 @@ pub(crate) fn pack(file: &Path, checkpoint: Checkpoint) -> Result<Named> {
 
 /// A built-in model with fixed random weights.
 pub(crate) fn random(arch: &str) -> Result<Named> {
-    let model = LoadedModel::from_tensors(describe(arch)?, &mut Random::new(BENCH_SEED))?;
-    named(model, arch)
+    let description = describe(arch)?;
+    let mut weights = Random::new(BENCH_SEED).for_model(&description.config);
+    named(LoadedModel::from_tensors(description, &mut weights)?, arch)
 }
 
 /// What a checkpoint of a built-in model says about itself.

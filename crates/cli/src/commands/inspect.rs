@@ -1,12 +1,12 @@
 //! `inspect`: what a model is, and what each of its layers costs.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::fmt::{Debug, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
-use vit::{Config, Level};
+use vit::{Config, Level, Rescale, SwinConfig, Tokens, VitConfig};
 use weights::{Description, TensorFile};
 
 use super::Outcome;
@@ -79,28 +79,68 @@ impl Inspection {
 }
 
 fn configuration(config: &Config) -> Vec<(&'static str, String)> {
-    let Config::Vit(c) = config else { return Vec::new() };
-    let class = if c.distilled { "class and distillation tokens" } else { "class token" };
-    let stream = if c.shuffle {
-        format!("{} of {} channels attended, then shuffled", c.dim, c.channels())
-    } else {
-        format!("{} channels", c.dim)
+    let size = config.image_size();
+    let (patch, mut about) = match config {
+        Config::Vit(c) => (c.patch_size, plain(c)),
+        Config::Swin(c) => (c.patch_size, swin(c)),
+        _ => return Vec::new(),
     };
+    about.insert(0, ("input", format!("{} x {size} x {size}, patches of {patch}", config.in_channels())));
+    about.push(("output", format!("{} classes", config.num_classes())));
+    about
+}
+
+fn plain(c: &VitConfig) -> Vec<(&'static str, String)> {
+    let class = if c.distilled { "class and distillation tokens" } else { "class token" };
+    let patches = match c.tokens {
+        Tokens::Patch => "patches",
+        Tokens::T2tPerformer => "patches, from tokens to token with performers,",
+        Tokens::T2tTransformer => "patches, from tokens to token with transformers,",
+    };
+    let norm = if c.norm_after_pool { ", norm after pooling" } else { "" };
+    let pool = format!("{}{norm}", word(c.pool));
     vec![
-        ("input", format!("{} x {} x {}, patches of {}", c.in_channels, c.image_size, c.image_size, c.patch_size)),
-        ("tokens", format!("{} patches and {class}", c.patches())),
-        ("blocks", format!("{}, {stream}; {} heads, {} hidden channels", c.depth, c.heads, c.hidden())),
-        ("details", details(c)),
-        ("output", format!("{} classes", c.num_classes)),
+        ("tokens", format!("{} {patches} and {class}", c.patches())),
+        (
+            "blocks",
+            format!("{}, {}; {} heads, {} hidden channels", c.depth, stream(c.dim, c.shuffle), c.heads, c.hidden()),
+        ),
+        ("details", details(c.rescale, &pool, c.qkv_bias, c.layer_norm_eps)),
     ]
 }
 
-fn details(c: &vit::VitConfig) -> String {
-    let bias = if c.qkv_bias { "qkv bias" } else { "no qkv bias" };
-    let norm = if c.norm_after_pool { ", norm after pooling" } else { "" };
-    let words = |debug: String| debug.to_lowercase();
-    let (rescale, pool) = (words(format!("{:?}", c.rescale)), words(format!("{:?}", c.pool)));
-    format!("rescale {rescale}, pool {pool}{norm}, {bias}, layer norm eps {:e}", c.layer_norm_eps)
+fn swin(c: &SwinConfig) -> Vec<(&'static str, String)> {
+    let mut about = Vec::new();
+    for (s, (depth, heads)) in c.depths.iter().zip(&*c.heads).enumerate() {
+        let (side, dim) = ((c.image_size / c.patch_size) >> s, c.dim << s);
+        let window = side.min(c.window);
+        let shift = if side > window && *depth > 1 {
+            format!(", shifted by {} in odd blocks", window / 2)
+        } else {
+            String::new()
+        };
+        let stream = stream(dim, c.shuffle);
+        let sizes =
+            format!("{depth} blocks, {stream}; {heads} heads; {side} x {side} tokens in windows of {window}{shift}");
+        about.push(("stage", format!("{}: {sizes}", s + 1)));
+    }
+    let pool = format!("avg, MLP ratio {}", c.mlp_ratio);
+    about.push(("details", details(c.rescale, &pool, c.qkv_bias, c.layer_norm_eps)));
+    about
+}
+
+fn stream(dim: usize, shuffle: bool) -> String {
+    if shuffle { format!("{dim} of {} channels attended, then shuffled", 2 * dim) } else { format!("{dim} channels") }
+}
+
+fn details(rescale: Rescale, pool: &str, qkv_bias: bool, eps: f64) -> String {
+    let bias = if qkv_bias { "qkv bias" } else { "no qkv bias" };
+    format!("rescale {}, pool {pool}, {bias}, layer norm eps {eps:e}", word(rescale))
+}
+
+/// The configuration's word for a switch.
+fn word(switch: impl Debug) -> String {
+    format!("{switch:?}").to_lowercase()
 }
 
 fn preparation(description: &Description) -> String {

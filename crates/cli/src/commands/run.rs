@@ -74,7 +74,7 @@ fn batch(path: &Path, file: &TensorFile, config: &Config) -> Result<usize> {
     }
 }
 
-/// What every block puts out, for the whole batch: [batch, tokens, channels] each.
+/// What every block, or every stage of Swin, puts out, for the whole batch: [batch, tokens, channels] each.
 #[derive(Default)]
 struct Taps {
     streams: Vec<Buffer>,
