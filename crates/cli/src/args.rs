@@ -43,6 +43,8 @@ pub(crate) enum Command {
     Bench(BenchArgs),
     /// Show a model's configuration, and parameters and multiply-accumulates of each layer
     Inspect(InspectArgs),
+    /// Compare every built-in model with its shuffled version, with theory and with the paper
+    Table(TableArgs),
     /// Write a checkpoint with seeded random weights
     ExportRandom(ExportRandomArgs),
     /// Measure a model's accuracy on labelled images: top-1, top-5 and a confusion matrix
@@ -128,9 +130,9 @@ pub(crate) struct ClassifyArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-IN holds the F32 tensor `image` [batch, channels, size, size], already normalised. OUT gets `logits` [batch, classes]
-and, with --taps, `tap.0`, `tap.1`, ...: the tokens after each block, [batch, tokens, channels], class tokens first,
-channels in logical order. With --taps one thread computes.
+IN holds the F32 tensor `image` [batch, channels, size, size], already normalised. OUT gets `logits` [batch, classes] \
+and, with --taps, `tap.0`, `tap.1`, ...: the tokens after each block, or after each stage of Swin before they are merged, \
+[batch, tokens, channels], class tokens first, channels in logical order. With --taps one thread computes.
 
 Examples:
   shuffle-vit run --model tiny.safetensors --input in.safetensors --output out.safetensors --taps
@@ -150,7 +152,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "OUT")]
     pub output: PathBuf,
 
-    /// Also write what every block puts out
+    /// Also write what every block (Swin: every stage) puts out
     #[arg(long)]
     pub taps: bool,
 
@@ -167,16 +169,16 @@ pub(crate) struct RunArgs {
 
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("subject").required(true).multiple(true).args(["model", "arch"]), after_help = "\
-Times are per call, a call being a batch; loading is not counted, nor are at least 3 calls in advance. Multiply-
-accumulates are per image and counted on all tokens, whatever clever execution saves.
+Times are per call, a call being a batch; loading is not counted, nor are at least 3 calls in advance. \
+Multiply-accumulates are per image and counted on all tokens, whatever clever execution saves.
 
 Examples:
   shuffle-vit bench --arch deit_tiny --threads 1
   shuffle-vit bench --arch shuffle_deit_tiny --batch 8 --iters 20 --json
   shuffle-vit bench --model tiny.safetensors --level portable
 
-JSON: {\"name\", \"dtype\", \"threads\", \"batch\", \"iters\", \"median_ms\", \"min_ms\", \"p90_ms\", \"images_per_s\", \"gmacs\",
-\"gmacs_per_s\", \"params\", \"weight_bytes\", \"scratch_bytes\", \"peak_rss_bytes\", \"level\"}; peak_rss_bytes is the whole
+JSON: {\"name\", \"dtype\", \"threads\", \"batch\", \"iters\", \"median_ms\", \"min_ms\", \"p90_ms\", \"images_per_s\", \"gmacs\", \
+\"gmacs_per_s\", \"params\", \"weight_bytes\", \"scratch_bytes\", \"peak_rss_bytes\", \"level\"}; peak_rss_bytes is the whole \
 process's, and null where the system does not tell (it is read from /proc/self/status).")]
 pub(crate) struct BenchArgs {
     /// Checkpoint (safetensors)
@@ -230,6 +232,31 @@ pub(crate) struct InspectArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Multiply-accumulates are those of matrix products for one image, on all tokens, whatever clever execution saves. In the \
+formulas of theory N is tokens, C the channels that a layer computes on, r the MLP ratio: a layer costs \
+(4+2r) N C^2 + 2 N^2 C; with the module, at a total of T = 2C channels, (4+2r) N T^2 / 4 + N^2 T. Where attention sees \
+windows, N^2 is N times the window's tokens (keys).
+
+Examples:
+  shuffle-vit table
+  shuffle-vit table --time
+  shuffle-vit table --json
+
+JSON: [{\"name\", \"params\", \"macs\"}]; with --time also \"ms\".")]
+pub(crate) struct TableArgs {
+    /// Also time every model with random weights, one image on one thread: a minute or so
+    #[arg(long)]
+    pub time: bool,
+
+    #[command(flatten)]
+    pub level: LevelArgs,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
 The same seed gives the same file on every machine.
 
 Examples:
@@ -256,15 +283,15 @@ pub(crate) struct ExportRandomArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-DATA is a folder with a folder of images for each class, called like the model's labels (case and punctuation do not
-matter); if the model has no labels, the sorted folders are the classes in order. Or DATA is an IDX images file, whose
+DATA is a folder with a folder of images for each class, called like the model's labels (case and punctuation do not \
+matter); if the model has no labels, the sorted folders are the classes in order. Or DATA is an IDX images file, whose \
 labels lie beside it under the same name with labels-idx1 in place of images-idx3; either may end in .gz.
 
 Examples:
   shuffle-vit eval t10k-images-idx3-ubyte.gz
   shuffle-vit eval --model tiny.safetensors photos/validation --json
 
-JSON: {\"name\", \"images\", \"failed\", \"top1\", \"top5\", \"labels\", \"confusion\", \"ms_per_image\"}; top1 and top5 are fractions
+JSON: {\"name\", \"images\", \"failed\", \"top1\", \"top5\", \"labels\", \"confusion\", \"ms_per_image\"}; top1 and top5 are fractions \
 of `images`, those that could be read; confusion[i][j] counts images of class i taken for class j.")]
 pub(crate) struct EvalArgs {
     /// Folder of class folders, or IDX images file
@@ -352,7 +379,7 @@ mod tests {
         for mut command in Program::command().get_subcommands().cloned() {
             let name = command.get_name().to_string();
             let help = command.render_help().to_string();
-            assert!(help.contains(&format!("Examples:\n  shuffle-vit {name} ")), "{help}");
+            assert!(help.contains(&format!("Examples:\n  shuffle-vit {name}")), "{help}");
             assert!(help.contains("--json"), "{help}");
         }
     }

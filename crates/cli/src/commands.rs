@@ -6,6 +6,7 @@ mod eval;
 mod export_random;
 mod inspect;
 mod run;
+mod table;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -55,6 +56,7 @@ fn execute(command: Command) -> Result<Outcome> {
         Command::Run(args) => run::execute(&args),
         Command::Bench(args) => bench::execute(&args),
         Command::Inspect(args) => inspect::execute(&args),
+        Command::Table(args) => table::execute(&args),
         Command::ExportRandom(args) => export_random::execute(&args),
         Command::Eval(args) => eval::execute(&args),
     }

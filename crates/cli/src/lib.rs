@@ -14,6 +14,7 @@ mod diagnostics;
 mod models;
 mod report;
 mod stats;
+mod theory;
 mod threads;
 
 pub use commands::main;

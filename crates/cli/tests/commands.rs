@@ -13,13 +13,13 @@ use vit::{Config, Tensors, VitConfig};
 fn help_lists_what_works_and_nothing_else() {
     let program = Program::new();
     let help = program.stdout(&["--help"]);
-    for command in ["classify", "run", "bench", "inspect", "export-random", "eval"] {
+    for command in ["classify", "run", "bench", "inspect", "table", "export-random", "eval"] {
         assert!(help.contains(&format!("  {command} ")), "{help}");
         let own = program.stdout(&[command, "--help"]);
-        assert!(own.contains(&format!("Examples:\n  shuffle-vit {command} ")), "{own}");
-        assert_eq!(own.contains("--threads"), !["inspect", "export-random"].contains(&command), "{own}");
+        assert!(own.contains(&format!("Examples:\n  shuffle-vit {command}")), "{own}");
+        assert_eq!(own.contains("--threads"), !["inspect", "table", "export-random"].contains(&command), "{own}");
     }
-    for later in ["quantize", "features", "profile", "pack", "table"] {
+    for later in ["quantize", "features", "profile", "pack"] {
         assert!(!help.contains(&format!("  {later} ")), "{help}");
         program.failure(2, &[later]);
     }
@@ -169,6 +169,10 @@ fn bench_times_a_file_and_a_built_in_model() {
     let text = program.stdout(&args);
     assert!(text.contains("median       ") && text.contains("2 thread(s), batch 3"), "{text}");
 
+    for name in ["shuffle_t2t_vit_7", "shuffle_swin_extra_tiny"] {
+        let timing = program.json(&["bench", "--arch", name, "--iters", "1"]);
+        assert_eq!((&timing["name"], &timing["params"]), (&json!(name), &json!(Config::named(name).unwrap().params())));
+    }
     let built_in = program.json(&["bench", "--arch", "deit_tiny", "--iters", "1", "--threads", "1"]);
     assert_eq!((&built_in["name"], &built_in["batch"]), (&json!("deit_tiny"), &json!(1)));
     assert_eq!((&built_in["params"], &built_in["gmacs"]), (&json!(5717416), &json!(1.2536832)));
@@ -181,14 +185,15 @@ fn bench_times_a_file_and_a_built_in_model() {
 #[test]
 fn inspect_shows_layers_that_add_up() {
     let program = Program::new();
-    for (name, params, macs) in [("deit_tiny", 5717416u64, 1253683200u64), ("shuffle_deit_tiny", 6095488, 1282776576)] {
+    for name in Config::names() {
+        let config = Config::named(name).unwrap();
         let inspection = program.json(&["inspect", "--arch", name]);
         assert_eq!(keys(&inspection), ["gmacs", "layers", "name", "params"]);
-        assert_eq!((&inspection["name"], &inspection["params"]), (&json!(name), &json!(params)));
-        assert_eq!(inspection["gmacs"], json!(macs as f64 / 1e9));
+        assert_eq!((&inspection["name"], &inspection["params"]), (&json!(name), &json!(config.params())));
+        assert_eq!(inspection["gmacs"], json!(config.macs() as f64 / 1e9));
         let layers = inspection["layers"].as_array().unwrap();
         let sum = |key: &str| layers.iter().map(|layer| layer[key].as_u64().unwrap()).sum::<u64>();
-        assert_eq!((sum("params"), sum("macs")), (params, macs));
+        assert_eq!((sum("params"), sum("macs")), (config.params(), config.macs()));
         assert_eq!(keys(&layers[0]), ["macs", "name", "params"]);
     }
     program.small_model("small.safetensors");
@@ -209,6 +214,49 @@ fn inspect_shows_layers_that_add_up() {
 }
 
 #[test]
+fn inspect_tells_what_a_family_is_made_of() {
+    let program = Program::new();
+    let says = |name, expected: &[&str]| {
+        let text = program.stdout(&["inspect", "--arch", name]);
+        expected.iter().for_each(|shown| assert!(text.contains(shown), "{shown}: {text}"));
+    };
+    says("deit_tiny_distilled", &["196 patches and class and distillation tokens", "pool cls, qkv bias"]);
+    says("shuffle_t2t_vit_7", &["196 patches, from tokens to token with performers, and class token", "no qkv bias"]);
+    says(
+        "t2t_vit_t_14",
+        &["with transformers", "14, 384 channels; 6 heads, 1152 hidden channels", "attention2.attn.qkv"],
+    );
+    says(
+        "shuffle_swin_tiny",
+        &[
+            "3 x 224 x 224, patches of 4",
+            "3: 5 blocks, 384 of 768 channels attended, then shuffled; 12 heads; 14 x 14 tokens in windows of 7, shifted by 3",
+            "4: 2 blocks, 768 of 1536 channels attended, then shuffled; 24 heads; 7 x 7 tokens in windows of 7\n",
+            "layers.0.downsample.reduction_2 ",
+        ],
+    );
+}
+
+/// The published figures of all built-in models, vanilla next to shuffled.
+#[test]
+fn table_has_every_model_in_exact_numbers() {
+    let program = Program::new();
+    let rows = program.json(&["table"]);
+    let rows = rows.as_array().unwrap();
+    assert_eq!(rows.iter().map(|row| row["name"].as_str().unwrap()).collect::<Vec<_>>(), Config::names());
+    for row in rows {
+        let config = Config::named(row["name"].as_str().unwrap()).unwrap();
+        assert_eq!(keys(row), ["macs", "name", "params"]);
+        assert_eq!((&row["params"], &row["macs"]), (&json!(config.params()), &json!(config.macs())));
+    }
+    assert_eq!(rows[21], json!({"name": "shuffle_swin_tiny", "params": 28839980, "macs": 4325001216u64}));
+    let text = program.stdout(&["table"]);
+    for shown in ["1,253,683,200", "1,282,776,576", "+29,093,376 (+2.3 %)", "top-1 72.2 -> 74.4"] {
+        assert!(text.contains(shown), "{shown}: {text}");
+    }
+}
+
+#[test]
 fn random_checkpoints_repeat_and_run() {
     let program = Program::new();
     let args = |seed, out| ["export-random", "--arch", "shuffle_deit_tiny", "--seed", seed, out];
@@ -224,6 +272,31 @@ fn random_checkpoints_repeat_and_run() {
     // An image of another size and colour type is prepared for it.
     let answers = program.json(&["classify", "--model", "a.safetensors", &sample("bag.png")]);
     assert!(answers[0]["top"][0]["label"].is_null());
+}
+
+#[test]
+fn every_family_is_exported_inspected_and_run() {
+    let program = Program::new();
+    let pixels: Vec<f32> = (0..3 * 224 * 224).map(|i| (i * 89 % 251) as f32 / 125.0 - 1.0).collect();
+    weights::write_tensors(program.path("in"), &[("image", &[1, 3, 224, 224], &pixels)]).unwrap();
+    let families: [(&str, &[[usize; 2]]); 2] = [
+        ("shuffle_t2t_vit_7", &[[197, 512]; 7]),
+        ("shuffle_swin_extra_tiny", &[[3136, 96], [784, 192], [196, 384], [49, 768]]),
+    ];
+    for (name, taps) in families {
+        program.stdout(&["export-random", "--arch", name, "random.safetensors"]);
+        let inspection = program.json(&["inspect", "random.safetensors"]);
+        assert_eq!(inspection["params"], json!(Config::named(name).unwrap().params()));
+        let run = ["run", "--model", "random.safetensors", "--input", "in", "--output", "out", "--taps"];
+        assert_eq!(program.json(&run)["taps"], json!(taps.len()));
+        let out = weights::TensorFile::from_file(program.path("out")).unwrap();
+        for (i, [tokens, channels]) in taps.iter().enumerate() {
+            assert_eq!(out.info(&format!("tap.{i}")).unwrap().shape, [1, *tokens, *channels], "{name}");
+        }
+        let with_taps = bits(&program.path("out"), "logits");
+        program.stdout(&run[..run.len() - 1]);
+        assert_eq!(bits(&program.path("out"), "logits"), with_taps);
+    }
 }
 
 /// A file as timm exports it does not describe itself: the model is named, and sizes are read from the tensors.

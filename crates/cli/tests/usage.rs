@@ -35,7 +35,8 @@ fn wrong_values_are_usage_errors() {
     let bench = |flags: &[&str]| program.failure(2, &[&["bench"], flags].concat());
     says(&bench(&[]), &["--model", "--arch"]);
     says(&bench(&["--arch", "deit_tny"]), &["nearest: deit_tiny"]);
-    says(&bench(&["--arch", "shuffle_swin_tiny"]), &["does not have yet", "shuffle_deit_tiny"]);
+    says(&bench(&["--arch", "shuffle_swim_tiny"]), &["nearest: shuffle_swin_tiny", "t2t_vit_t_14"]);
+    says(&program.failure(2, &["table", "--arch", "deit_tiny"]), &["--arch"]);
     says(&bench(&["--arch", "deit_tiny", "--batch", "0"]), &["--batch"]);
     says(&bench(&["--arch", "deit_tiny", "--iters", "0"]), &["--iters"]);
     says(&program.failure(2, &["inspect"]), &["FILE", "--arch"]);

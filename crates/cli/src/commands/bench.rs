@@ -15,7 +15,7 @@ use crate::threads::{Runner, Threads};
 use crate::{diagnostics, models};
 
 /// Calls before the first that counts: caches, page tables and sleeping threads are then as in steady use.
-const WARM_UP_CALLS: u32 = 3;
+pub(super) const WARM_UP_CALLS: u32 = 3;
 
 /// Warming up goes on for so long, since processors take milliseconds to reach their clock for wide vectors.
 const WARM_UP_TIME: Duration = Duration::from_millis(100);
@@ -81,7 +81,7 @@ pub(super) fn execute(args: &BenchArgs) -> Result<Outcome> {
 }
 
 /// Values between -1 and 1 that no two neighbours share.
-fn paint(images: &mut [f32]) {
+pub(super) fn paint(images: &mut [f32]) {
     images.iter_mut().enumerate().for_each(|(i, x)| *x = (i * 89 % 251) as f32 / 125.0 - 1.0);
 }
 
