@@ -4,7 +4,7 @@ mod common;
 
 use std::borrow::Cow;
 
-use common::{Builder, Tensor, checkpoint, good, open, raw, small};
+use common::{Builder, Tensor, checkpoint, good, open, raw, small, zeros_of};
 use half::{bf16, f16};
 use vit::{Config, Pool, TensorName, Tensors, VitConfig};
 use weights::{Checkpoint, Description, Interpolation, Random, TensorFile, save, write_tensors};
@@ -142,7 +142,7 @@ fn files_without_a_description() {
     let named = |edit: fn(&mut VitConfig), name: &str| {
         let Some(Config::Vit(mut config)) = Config::named(name) else { panic!("{name}") };
         edit(&mut config);
-        let mut builder = checkpoint(config);
+        let mut builder = zeros_of(Config::Vit(config));
         builder.config = None;
         let bytes = builder.bytes();
         let checkpoint = open(&bytes, Some(name)).unwrap();

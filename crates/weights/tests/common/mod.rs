@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use vit::{Config, Stages, SwinConfig, Tensors, Tokens, VitConfig};
+use vit::{Config, Stages, SwinConfig, TensorName, Tensors, Tokens, VitConfig};
 use weights::{Checkpoint, Description, Error, Random, TensorFile};
 
 /// One tensor of a file, which may lie about itself.
@@ -48,15 +48,23 @@ pub fn checkpoint(config: VitConfig) -> Builder {
 
 /// As [`checkpoint`], of any family.
 pub fn checkpoint_of(config: Config) -> Builder {
-    let mut tensors = Vec::new();
     let mut random = Random::new(1);
+    build(config, &mut |name, shape| random.tensor(name, shape).unwrap().iter().flat_map(|x| x.to_le_bytes()).collect())
+}
+
+/// As [`checkpoint_of`], all zeros: for models too large to make up in a moment.
+pub fn zeros_of(config: Config) -> Builder {
+    build(config, &mut |_, shape| vec![0; 4 * shape.iter().product::<usize>()])
+}
+
+fn build(config: Config, bytes: &mut dyn FnMut(TensorName, &[usize]) -> Vec<u8>) -> Builder {
+    let mut tensors = Vec::new();
     config.visit_tensors(&mut |name, shape| {
-        let values = random.tensor(name, shape).unwrap();
         tensors.push(Tensor {
             name: name.to_string(),
             dtype: "F32",
             shape: shape.iter().map(|&size| size as u64).collect(),
-            bytes: values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            bytes: bytes(name, shape),
         });
     });
     Builder { config: Some(Description::new(config).to_json()), tensors, padding: 0 }
@@ -176,4 +184,34 @@ pub fn complaint(bytes: &[u8], arch: Option<&str>) -> Option<String> {
         }
     });
     complaint
+}
+
+/// Damages a good checkpoint; the message must have each of the needles.
+pub fn check(good: Builder, damage: impl Fn(&mut Builder), needles: &[&str]) {
+    let mut builder = good;
+    assert_eq!(complaint(&builder.bytes(), None), None);
+    damage(&mut builder);
+    let message = complaint(&builder.bytes(), None).expect("damaged files are errors");
+    for needle in needles.iter().chain(&["(bytes in memory): "]) {
+        assert!(message.contains(needle), "{message:?} lacks {needle:?}");
+    }
+}
+
+/// As [`check`], with a piece of the configuration replaced.
+pub fn check_config(good: Builder, from: &str, to: &str, needles: &[&str]) {
+    check(good, |builder| builder.edit_config(from, to), needles);
+}
+
+/// Writes a checkpoint of random weights with a description, and reads the description back.
+pub fn round_trip(config: Config) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.safetensors");
+    let mut description = Description::new(config);
+    description.name = Some("small".into());
+    description.labels = vec![Some("a".into()), None, Some("c".into())];
+    weights::save(&path, &description, &mut Random::new(3).for_model(&config)).unwrap();
+    let loaded = weights::load(&path, None).unwrap();
+    assert_eq!(loaded.description(), &description);
+    assert_eq!(loaded.warnings(), [""; 0]);
+    assert_eq!(loaded.model().config(), &config);
 }

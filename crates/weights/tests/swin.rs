@@ -1,29 +1,12 @@
-//! What loads of T2T-ViT and Swin, by which names, and what their damaged files say.
+//! Swin's files: Microsoft's names and timm's, buffers, descriptions, and what damaged ones say.
 
 mod common;
 
-use common::{Builder, checkpoint, checkpoint_of, complaint, open, small_swin, small_t2t};
-use vit::{Config, Stages, SwinConfig, Tokens};
-use weights::{Description, Random, TensorFile, save};
+use common::{Builder, check, check_config, checkpoint_of, complaint, open, small_swin, zeros_of};
+use vit::{Config, Stages, SwinConfig};
 
 fn swin() -> Builder {
     checkpoint_of(Config::Swin(small_swin()))
-}
-
-/// Damages the checkpoint; the message must have each of the needles.
-fn check(good: Builder, damage: impl Fn(&mut Builder), needles: &[&str]) {
-    let mut builder = good.clone();
-    assert_eq!(complaint(&builder.bytes(), None), None);
-    damage(&mut builder);
-    let message = complaint(&builder.bytes(), None).expect("damaged files are errors");
-    for needle in needles.iter().chain(&["(bytes in memory): "]) {
-        assert!(message.contains(needle), "{message:?} lacks {needle:?}");
-    }
-}
-
-/// Replaces a piece of the configuration; the message must have each of the needles.
-fn check_config(good: Builder, from: &str, to: &str, needles: &[&str]) {
-    check(good, |builder| builder.edit_config(from, to), needles);
 }
 
 /// Logits of an image of halves.
@@ -63,40 +46,18 @@ fn add_buffers(builder: &mut Builder, prefix: &str) {
 
 #[test]
 fn descriptions_go_there_and_back() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("x.safetensors");
+    common::round_trip(Config::Swin(small_swin()));
     let plain = SwinConfig { shuffle: false, rescale: vit::Rescale::Half, qkv_bias: false, ..small_swin() };
-    for config in [
-        Config::Swin(small_swin()),
-        Config::Swin(plain),
-        Config::Vit(small_t2t(Tokens::T2tPerformer)),
-        Config::Vit(small_t2t(Tokens::T2tTransformer)),
-    ] {
-        let mut description = Description::new(config);
-        description.name = Some("small".into());
-        description.labels = vec![Some("a".into()), None, Some("c".into())];
-        save(&path, &description, &mut Random::new(3).for_model(&config)).unwrap();
-        let loaded = weights::load(&path, None).unwrap();
-        assert_eq!(loaded.description(), &description);
-        assert_eq!(loaded.warnings(), [""; 0]);
-        assert_eq!(loaded.model().config(), &config);
-    }
+    common::round_trip(Config::Swin(plain));
 }
 
 #[test]
-fn short_descriptions_take_the_defaults() {
-    let config = SwinConfig {
-        dim: 2,
-        depths: Stages::new(&[1]).unwrap(),
-        heads: Stages::new(&[1]).unwrap(),
-        ..Default::default()
-    };
+fn a_short_description_takes_the_defaults() {
+    let one = Stages::new(&[1]).unwrap();
+    let config = SwinConfig { dim: 2, depths: one, heads: one, ..SwinConfig::default() };
     let mut builder = checkpoint_of(Config::Swin(config));
     builder.config = Some(r#"{"heads":[1],"dim":2,"depths":[1],"arch":"swin"}"#.into());
     assert_eq!(open(&builder.bytes(), None).unwrap().description().config, Config::Swin(config));
-    let mut builder = checkpoint(small_t2t(Tokens::T2tPerformer));
-    builder.edit_config(r#""patch_size":16,"#, "");
-    assert_eq!(complaint(&builder.bytes(), None), None);
 }
 
 #[test]
@@ -123,7 +84,7 @@ fn timms_names_and_buffers_are_microsofts() {
 }
 
 #[test]
-fn tensors_of_a_swin() {
+fn tensors() {
     check(
         swin(),
         |b| b.remove("layers.0.downsample.reduction_1.weight"),
@@ -159,7 +120,7 @@ fn tensors_of_a_swin() {
 }
 
 #[test]
-fn configurations_of_a_swin() {
+fn configurations() {
     let cases: &[(&str, &str, &[&str])] = &[
         (
             r#""arch":"swin""#,
@@ -212,61 +173,10 @@ fn configurations_of_a_swin() {
 }
 
 #[test]
-fn tensors_of_a_t2t_vit() {
-    let performer = || checkpoint(small_t2t(Tokens::T2tPerformer));
-    check(
-        performer(),
-        |b| b.remove("tokens_to_token.attention2.w"),
-        &["1 problem\n", "`tokens_to_token.attention2.w` is missing: expected F32, F16 or BF16 [32, 64]"],
-    );
-    check(
-        performer(),
-        |b| {
-            b.tensor("tokens_to_token.attention1.mlp.0.weight").name =
-                "tokens_to_token.attention1.mlp.fc1.weight".into()
-        },
-        &[
-            "2 problems",
-            "`tokens_to_token.attention1.mlp.0.weight` is missing",
-            "`tokens_to_token.attention1.mlp.fc1.weight` is extra",
-        ],
-    );
-    check(
-        performer(),
-        |b| b.tensor("tokens_to_token.project.weight").reshape(&[8, 64]),
-        &["`tokens_to_token.project.weight` is misshapen: expected [8, 576], found [8, 64]"],
-    );
-    check_config(
-        performer(),
-        "t2t_performer",
-        "t2t_transformer",
-        &["`tokens_to_token.attention1.attn.qkv.weight` is missing", "`tokens_to_token.attention1.kqv.bias` is extra"],
-    );
-    check_config(
-        performer(),
-        r#""image_size":16"#,
-        r#""image_size":40"#,
-        &["1 problem\n", "a multiple of the 16", "found 40"],
-    );
-    check_config(
-        performer(),
-        r#""patch_size":16"#,
-        r#""patch_size":8"#,
-        &["1 problem\n", "expected 16 pixels", "found 8"],
-    );
-    check_config(
-        checkpoint(small_t2t(Tokens::T2tTransformer)),
-        r#""pool":"cls""#,
-        r#""pool":"cls","norm_after_pool":true"#,
-        &["1 problem\n", "set pool to avg"],
-    );
-}
-
-#[test]
 fn files_without_a_description() {
     let Some(Config::Swin(mut config)) = Config::named("shuffle_swin_extra_tiny") else { panic!("a Swin") };
     (config.in_channels, config.num_classes) = (1, 10);
-    let mut builder = checkpoint_of(Config::Swin(config));
+    let mut builder = zeros_of(Config::Swin(config));
     builder.config = None;
     add_buffers(&mut builder, "");
     for builder in [builder.clone(), in_timms_names(&builder)] {
@@ -275,25 +185,4 @@ fn files_without_a_description() {
         let message = open(&bytes, Some("swin_extra_tiny")).unwrap_err().to_string();
         assert!(message.contains("38 extra") && message.contains("is misshapen"), "{message}");
     }
-}
-
-#[test]
-fn channels_that_windows_do_not_tell() {
-    let mut builder = checkpoint(small_t2t(Tokens::T2tPerformer));
-    builder.config = None;
-    builder.tensor("tokens_to_token.attention1.norm1.weight").reshape(&[50]);
-    let message = open(&builder.bytes(), Some("t2t_vit_7")).unwrap_err().to_string();
-    assert!(message.contains("expected [49 x channels], such as [147] for 3 channels, found [50]"), "{message}");
-}
-
-#[test]
-fn positions_of_random_t2t_vits_are_sinusoids() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("x.safetensors");
-    let config = Config::Vit(small_t2t(Tokens::T2tTransformer));
-    save(&path, &Description::new(config), &mut Random::new(3).for_model(&config)).unwrap();
-    let file = TensorFile::from_file(&path).unwrap();
-    let positions = file.tensor("pos_embed").unwrap();
-    assert_eq!(positions[..8], [0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0]);
-    assert_eq!(positions[8..10], [1f32.sin(), 1f32.cos()]);
 }
