@@ -341,8 +341,22 @@ fn level(word: &str) -> Result<Level, String> {
     }
 }
 
-fn arch(name: &str) -> Result<String, weights::Error> {
-    weights::named(name).map(|_| name.into())
+fn arch(name: &str) -> Result<String, String> {
+    match weights::named(name) {
+        Ok(_) => Ok(name.into()),
+        Err(error) => Err(match built_in_like(name) {
+            Some(built_in) => format!("no built-in model; nearest: {built_in}"),
+            None => error.to_string(),
+        }),
+    }
+}
+
+/// The built-in model that papers (`T2T-ViT-7`) or timm (`deit_tiny_patch16_224.fb_in1k`) call so.
+fn built_in_like(name: &str) -> Option<&'static str> {
+    let name = name.to_lowercase().replace('-', "_");
+    let name = name.split('.').next()?;
+    let name = name.split_once("_patch").map_or(name, |(model, _)| model);
+    vit::Config::names().iter().copied().find(|built_in| *built_in == name)
 }
 
 fn positive(word: &str) -> Result<u32, String> {
@@ -382,6 +396,22 @@ mod tests {
             assert!(help.contains(&format!("Examples:\n  shuffle-vit {name}")), "{help}");
             assert!(help.contains("--json"), "{help}");
         }
+    }
+
+    #[test]
+    fn names_that_others_use_lead_to_ours() {
+        for (name, built_in) in [
+            ("T2T-ViT_t-14", "t2t_vit_t_14"),
+            ("Swin-Tiny", "swin_tiny"),
+            ("deit_tiny_distilled_patch16_224.fb_in1k", "deit_tiny_distilled"),
+            ("swin_tiny_patch4_window7_224", "swin_tiny"),
+            ("swin_tniy", "swin_tiny"),
+        ] {
+            let error = arch(name).unwrap_err();
+            assert!(error.contains(&format!("no built-in model; nearest: {built_in}")), "{error}");
+        }
+        assert!(arch("resnet50").unwrap_err().contains("expected deit_tiny, "));
+        assert_eq!(arch("deit_tiny"), Ok("deit_tiny".into()));
     }
 
     #[test]

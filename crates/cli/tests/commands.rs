@@ -221,17 +221,21 @@ fn inspect_tells_what_a_family_is_made_of() {
         expected.iter().for_each(|shown| assert!(text.contains(shown), "{shown}: {text}"));
     };
     says("deit_tiny_distilled", &["196 patches and class and distillation tokens", "pool cls, qkv bias"]);
-    says("shuffle_t2t_vit_7", &["196 patches, from tokens to token with performers, and class token", "no qkv bias"]);
+    says("shuffle_t2t_vit_7", &["196 patches by tokens-to-token (performer) and class token", "no qkv bias"]);
     says(
         "t2t_vit_t_14",
-        &["with transformers", "14, 384 channels; 6 heads, 1152 hidden channels", "attention2.attn.qkv"],
+        &[
+            "196 patches by tokens-to-token (transformer)",
+            "14, 384 channels; 6 heads, 1152 hidden channels",
+            "attention2.attn.qkv",
+        ],
     );
     says(
         "shuffle_swin_tiny",
         &[
             "3 x 224 x 224, patches of 4",
-            "3: 5 blocks, 384 of 768 channels attended, then shuffled; 12 heads; 14 x 14 tokens in windows of 7, shifted by 3",
-            "4: 2 blocks, 768 of 1536 channels attended, then shuffled; 24 heads; 7 x 7 tokens in windows of 7\n",
+            "3: 5 block(s), 384 of 768 channels attended, then shuffled; 12 heads; 14 x 14 tokens in windows of 7, shifted by 3",
+            "4: 2 block(s), 768 of 1536 channels attended, then shuffled; 24 heads; 7 x 7 tokens in windows of 7\n",
             "layers.0.downsample.reduction_2 ",
         ],
     );

@@ -94,8 +94,8 @@ fn plain(c: &VitConfig) -> Vec<(&'static str, String)> {
     let class = if c.distilled { "class and distillation tokens" } else { "class token" };
     let patches = match c.tokens {
         Tokens::Patch => "patches",
-        Tokens::T2tPerformer => "patches, from tokens to token with performers,",
-        Tokens::T2tTransformer => "patches, from tokens to token with transformers,",
+        Tokens::T2tPerformer => "patches by tokens-to-token (performer)",
+        Tokens::T2tTransformer => "patches by tokens-to-token (transformer)",
     };
     let norm = if c.norm_after_pool { ", norm after pooling" } else { "" };
     let pool = format!("{}{norm}", word(c.pool));
@@ -121,7 +121,7 @@ fn swin(c: &SwinConfig) -> Vec<(&'static str, String)> {
         };
         let stream = stream(dim, c.shuffle);
         let sizes =
-            format!("{depth} blocks, {stream}; {heads} heads; {side} x {side} tokens in windows of {window}{shift}");
+            format!("{depth} block(s), {stream}; {heads} heads; {side} x {side} tokens in windows of {window}{shift}");
         about.push(("stage", format!("{}: {sizes}", s + 1)));
     }
     let pool = format!("avg, MLP ratio {}", c.mlp_ratio);
