@@ -38,7 +38,7 @@ pub struct Attention<'a> {
 /// `out[:, i] = sum_j softmax_j(scale * k[:, j] . q[:, i] + sum_b biases[b][j, i]) v[:, j]`.
 ///
 /// `out` is Dv x queries with contiguous rows. The division by the softmax's sum is deferred to the output, where it is one
-/// multiplication a value.
+/// multiplication a value. With no keys the output is NaN, as a softmax over nothing is.
 ///
 /// ```
 /// use kernels::{Attention, Level, Panels, View, ViewMut, attention, attention_scratch_len};

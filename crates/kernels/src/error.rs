@@ -55,7 +55,9 @@ pub enum Error {
         len: usize,
     },
     /// A mutable view's elements would share memory.
-    #[error("ViewMut: {rows}x{columns} with strides {row_stride} and {column_stride} reaches a value twice")]
+    #[error(
+        "ViewMut: {rows}x{columns} with strides {row_stride} and {column_stride} could reach a value twice: the larger stride must exceed the other axis's extent"
+    )]
     Overlap {
         /// Rows asked for.
         rows: usize,
@@ -96,8 +98,8 @@ pub enum Error {
         /// The argument.
         what: &'static str,
     },
-    /// Two matrices are cut into different panels, or into those of another level.
-    #[error("{operation}: both matrices must be cut as Level::panels cuts them at the level that runs")]
+    /// Two matrices are cut into different panels, or into those of another level, or are not whole.
+    #[error("{operation}: both matrices must be whole and cut as Level::panels cuts them at the level that runs")]
     Layout {
         /// The function that was called.
         operation: &'static str,
@@ -111,7 +113,9 @@ pub enum Error {
         channels: usize,
     },
     /// Two shuffles of different numbers of channels were composed, or a shuffle of one number applied to another.
-    #[error("channel shuffle: an order of {found} channels does not fit {expected} channels")]
+    #[error(
+        "channel shuffle: an order of {found} channels does not fit {expected} channels, which must be all of an axis"
+    )]
     Channels {
         /// Channels expected.
         expected: usize,

@@ -135,10 +135,10 @@ mod tests {
                     if x < -86.6 {
                         assert!(y == 0.0 && exact < 3e-38, "{level}: exp({x}) = {y}");
                     } else if exact > f64::from(f32::MAX) {
-                        assert!(y == f32::INFINITY || x < 88.73, "{level}: exp({x}) = {y}");
+                        assert!(y >= 3.4e38, "{level}: exp({x}) = {y}");
                     } else {
                         let error = (f64::from(y) - exact).abs() / reference::ulp(exact);
-                        worst = if error > worst.0 { (error, x) } else { worst };
+                        worst = if error <= worst.0 { worst } else { (error, x) };
                     }
                 });
             }
@@ -155,7 +155,7 @@ mod tests {
             for sign in [0, NEGATIVE] {
                 for_bits(level, Function::NormalCdf, sign, sign | INFINITY, step(), |x, y| {
                     let error = (f64::from(y) - reference::normal_cdf(f64::from(x))).abs();
-                    worst = if error > worst.0 { (error, x) } else { worst };
+                    worst = if error <= worst.0 { worst } else { (error, x) };
                     assert!(x > -5.25 || y == 0.0, "{level}: normal_cdf({x}) = {y}, expected 0");
                 });
             }

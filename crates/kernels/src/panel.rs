@@ -67,7 +67,7 @@ impl PanelLayout {
 
     /// Columns of all panels, those that fill up the last vector included.
     pub fn padded(&self) -> usize {
-        (self.full * self.full_count + self.last * self.last_count) * self.lanes
+        (self.full * self.full_count + self.last * self.last_count).saturating_mul(self.lanes)
     }
 
     /// Panels.
@@ -199,6 +199,11 @@ impl<'a> Panels<'a> {
         self.columns.1
     }
 
+    /// Whether these are all columns of the layout.
+    pub(crate) fn has_all_columns(&self) -> bool {
+        self.columns == (0, self.layout.columns())
+    }
+
     /// The pieces of the columns, one a panel: the first column's index here, and the piece as a matrix.
     pub(crate) fn pieces(&self) -> impl Iterator<Item = (usize, View<'a>)> + use<'a> {
         let Panels { data, stored_rows, rows: (row, rows), columns: (first, len), layout } = *self;
@@ -222,18 +227,20 @@ impl<'a> Panels<'a> {
         &self.layout
     }
 
-    /// The values of a column, counted from the first of the layout.
+    /// The values of a column.
     ///
     /// # Panics
-    /// If the column is beyond the last, padding included.
+    /// If the column is beyond the last.
     #[inline]
     pub fn column(&self, column: usize) -> Column<'a> {
+        assert!(column < self.columns.1, "column beyond the last");
+        let column = self.columns.0 + column;
         let range = self.layout.range(self.layout.panel_of(column));
         let start = self.stored_rows * range.start + self.rows.0 * range.len() + column - range.start;
         Column { data: self.data.get(start..).unwrap_or(&[]), stride: range.len(), len: self.rows.1 }
     }
 
-    /// One panel, padding included.
+    /// One panel, padding included, whatever range of columns was taken.
     ///
     /// # Panics
     /// If there is no such panel.

@@ -122,7 +122,7 @@ impl ChannelOrder {
 
     /// How many times this order must be applied to give the identity: the multiplicative order of the stride.
     ///
-    /// For 2 groups this is the period of the perfect shuffle.
+    /// For 2 groups this is the period of the perfect shuffle. Counted step by step, so the time is the answer, below `channels`.
     ///
     /// ```
     /// use kernels::ChannelOrder;

@@ -56,7 +56,7 @@ impl<S: Simd> ColumnBlock<S> for Softmax<'_, '_> {
     }
 }
 
-/// Replaces each `x` by `exp(scale * (x - max of its column))` in a block of columns, and gives the columns' sums.
+/// Replaces each `x` by `exp(scale * x - max of its column's scale * x)` in a block of columns, and gives the columns' sums.
 #[inline(always)]
 pub(crate) fn exponentials<S: Simd, const V: usize>(
     s: S,
@@ -64,17 +64,17 @@ pub(crate) fn exponentials<S: Simd, const V: usize>(
     block: Range<usize>,
     scale: f32,
 ) -> [S::F32; V] {
+    let scales = s.splat(scale);
     let mut max = [s.splat(f32::NEG_INFINITY); V];
     for r in 0..x.rows() {
         let row = load::<S, V>(s, &row_mut(x, r)[block.clone()]);
         for v in 0..V {
-            max[v] = s.max(row[v], max[v]);
+            max[v] = s.max(s.mul(row[v], scales), max[v]);
         }
     }
-    let scales = s.splat(scale);
     let mut shift = max;
     for v in 0..V {
-        shift[v] = s.mul(max[v], s.splat(-scale));
+        shift[v] = s.sub(s.splat(0.0), max[v]);
     }
     let mut sums = [s.splat(0.0); V];
     for r in 0..x.rows() {

@@ -28,11 +28,11 @@ impl Axis {
 
     /// Whether indices are evenly spaced.
     fn is_even(&self) -> bool {
-        self.order.is_identity()
+        self.order.is_identity() || self.len <= 1
     }
 
     fn is_contiguous(&self) -> bool {
-        self.stride == 1 && self.is_even() || self.len == 1
+        self.stride == 1 && self.is_even() || self.len <= 1
     }
 
     fn range(mut self, range: Range<usize>, what: &'static str) -> Result<Self, Error> {
@@ -47,7 +47,7 @@ impl Axis {
     /// The axis in a further order; only a whole axis can be reordered.
     fn reorder(mut self, next: ChannelOrder) -> Result<Self, Error> {
         if self.first != 0 || self.len != self.order.channels() || next.channels() != self.len {
-            return Err(Error::Channels { expected: self.order.channels(), found: next.channels().min(self.len) });
+            return Err(Error::Channels { expected: self.len, found: next.channels() });
         }
         self.order = self.order.then(next)?;
         Ok(self)

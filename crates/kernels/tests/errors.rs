@@ -12,6 +12,10 @@ fn views_prove_their_bounds() {
     assert!(View::new(&x, 3, 4).is_ok());
     let error = View::new(&x, 3, 5).unwrap_err().to_string();
     assert!(error.contains("3x5") && error.contains("12"), "{error}");
+    for (len, shape, strides) in [(11, [3, 4], [4, 1]), (12, [2, 2], [11, 1]), (0, [1, 1], [1, 1])] {
+        let error = View::with_strides(&x[..len], shape, strides).unwrap_err();
+        assert!(matches!(error, Error::OutOfBounds { last, len, .. } if last == len), "one value too few: {error}");
+    }
     assert!(View::with_strides(&x, [3, 4], [usize::MAX, 1]).is_err());
     assert!(View::with_strides(&x, [usize::MAX, usize::MAX], [1, 1]).is_err());
     assert!(View::with_strides(&x, [0, 100], [1, 1]).is_ok(), "an empty view reaches nothing");
@@ -111,6 +115,9 @@ fn products_of_sizes_do_not_wrap() {
     assert!(Panels::single(&data, huge, 8).is_err());
     assert!(Panels::new(&data[..8], huge, PanelLayout::single(8)).is_err());
     assert!(View::with_strides(&data, [huge, 8], [8, 1]).is_err());
+    for level in Level::available() {
+        assert!(Panels::new(&[], 3, level.panels(usize::MAX)).is_err());
+    }
     let mut out = [0.0; 8];
     let single = View::with_strides(&data, [1, 8], [usize::MAX, 1]).unwrap();
     matmul(Level::detect(), &single, &single.transpose(), &mut ViewMut::new(&mut out, 1, 1).unwrap()).unwrap();

@@ -21,7 +21,12 @@ fn run_all(level: Level, x: &[f32], n: usize) -> Vec<Vec<f32>> {
     let mut activations = x.to_vec();
     gelu(level, &mut activations);
     let mut results = vec![normed, weights, activations];
-    for epilogue in [Epilogue::Bias(&bias), Epilogue::BiasGelu(&bias), Epilogue::Residual { bias: &bias, scale: 0.7 }] {
+    for epilogue in [
+        Epilogue::Store,
+        Epilogue::Bias(&bias),
+        Epilogue::BiasGelu(&bias),
+        Epilogue::Residual { bias: &bias, scale: 0.7 },
+    ] {
         let mut out = x.to_vec();
         packed_matmul(level, &packed, &x_view, epilogue, &mut ViewMut::new(&mut out, rows, n).unwrap()).unwrap();
         results.push(out);
@@ -33,6 +38,14 @@ fn run_all(level: Level, x: &[f32], n: usize) -> Vec<Vec<f32>> {
     let (k, v) = (Panels::single(&k, rows, keys).unwrap(), Panels::single(&v, rows, keys).unwrap());
     let operands = Attention { q: x_view, k, v, scale: 0.3, biases: &[] };
     attention(level, &operands, &mut ViewMut::new(&mut out, rows, n).unwrap(), &mut scratch).unwrap();
+    results.push(out);
+    // A shuffled right factor is gathered, not handed to matrixmultiply.
+    let weight = View::new(&weight, rows, rows).unwrap().transpose().shuffle_rows(rows).unwrap();
+    let mut wide = vec![0.0; 38 * n];
+    wide[..rows * n].copy_from_slice(x);
+    let shuffled = View::new(&wide, 38, n).unwrap().shuffle_rows(2).unwrap().row_range(0..rows).unwrap();
+    let mut out = vec![0.0; rows * n];
+    matmul(level, &weight, &shuffled, &mut ViewMut::new(&mut out, rows, n).unwrap()).unwrap();
     results.push(out);
     results
 }

@@ -67,9 +67,9 @@ fn sgemm(a: &View, b: &View, out: &mut ViewMut) -> bool {
     true
 }
 
-/// Depth of a gathered block: with 4 vectors of B and 8 rows of A it is 9 KB of stack at the widest level.
+/// Depth of a gathered block: B's block, A's and the sums are 5 KB of stack at the widest level.
 const DEPTH: usize = 32;
-/// Rows of a gathered block of A.
+/// Rows of a gathered block of A: with 2 vectors a tile that fits the registers of every level.
 const ROWS: usize = 4;
 /// Columns of a gathered block of B.
 const COLUMNS: usize = 2 * MAX_LANES;

@@ -38,7 +38,7 @@ impl Simd for Avx512 {
     type F32 = __m512;
     const LANES: usize = 16;
     /// 8 rows x 3 vectors = 24 accumulators, 3 vectors of B and a broadcast: 28 of 32 registers, and 11 loads for 24
-    /// multiply-adds. Compare with 4 x 4 and 8 x 2: `cargo bench -p benches --bench kernels -- tile`.
+    /// multiply-adds. Measured: `cargo bench -p benches --bench kernels -- matmul`.
     const PANEL_VECTORS: usize = 3;
     const TILE_ROWS: [usize; 5] = [0, 8, 8, 8, 4];
 
