@@ -102,6 +102,9 @@ impl Config {
     }
 
     /// Parameters: the values of all tensors of the checkpoint.
+    ///
+    /// As everything that is computed from the sizes, only meaningful (and sure not to overflow) if [`Config::validate`]
+    /// finds no fault.
     pub fn params(&self) -> u64 {
         let mut sum = 0;
         self.visit_layers(&mut |layer| sum += layer.params);
@@ -231,21 +234,80 @@ mod tests {
     fn impossible_configurations_are_named() {
         let good = VitConfig { dim: 24, depth: 2, heads: 3, ..VitConfig::default() };
         assert_eq!(Config::Vit(good).validate(), Ok(()));
-        let bad: [(VitConfig, &str); 10] = [
-            (VitConfig { depth: 1025, ..good }, "depth"),
-            (VitConfig { dim: 0, ..good }, "dim"),
+        let over = MAX_SIZE + 1;
+        #[rustfmt::skip]
+        let bad: [(VitConfig, &str); 26] = [
+            (VitConfig { image_size: 0, ..good }, "image_size is 0"),
+            (VitConfig { image_size: over, ..good }, "image_size is 1048577"),
+            (VitConfig { patch_size: 0, ..good }, "patch_size is 0"),
+            (VitConfig { patch_size: over, ..good }, "patch_size is"),
+            (VitConfig { in_channels: 0, ..good }, "in_channels is 0"),
+            (VitConfig { in_channels: over, ..good }, "in_channels is"),
+            (VitConfig { num_classes: 0, ..good }, "num_classes is 0"),
+            (VitConfig { num_classes: over, ..good }, "num_classes is"),
+            (VitConfig { dim: 0, ..good }, "dim is 0"),
+            (VitConfig { dim: over, heads: 1, ..good }, "dim is"),
+            (VitConfig { depth: 0, ..good }, "depth is 0"),
+            (VitConfig { depth: 1025, ..good }, "depth is 1025"),
+            (VitConfig { heads: 0, ..good }, "heads is 0"),
+            (VitConfig { heads: usize::MAX, ..good }, "heads is"),
             (VitConfig { heads: 5, ..good }, "heads 5 does not divide dim 24"),
             (VitConfig { patch_size: 15, ..good }, "patch_size 15 does not divide image_size 224"),
             (VitConfig { mlp_ratio: f64::NAN, ..good }, "mlp_ratio"),
+            (VitConfig { mlp_ratio: f64::INFINITY, ..good }, "mlp_ratio"),
             (VitConfig { mlp_ratio: -1.0, ..good }, "mlp_ratio"),
             (VitConfig { mlp_ratio: 0.01, ..good }, "dim * mlp_ratio"),
             (VitConfig { layer_norm_eps: 0.0, ..good }, "layer_norm_eps"),
+            (VitConfig { layer_norm_eps: 1e-60, ..good }, "layer_norm_eps"),
             (VitConfig { norm_after_pool: true, ..good }, "norm_after_pool"),
+            (VitConfig { distilled: true, pool: Pool::Avg, ..good }, "distilled"),
+            (VitConfig { patch_size: 8, tokens: Tokens::T2tPerformer, ..good }, "patch_size to 16"),
             (VitConfig { image_size: MAX_SIZE, patch_size: 1, in_channels: MAX_SIZE, ..good }, "overflows"),
         ];
         for (config, expected) in bad {
             let message = Config::Vit(config).validate().unwrap_err().to_string();
             assert!(message.contains(expected), "{message:?} lacks {expected:?}");
         }
+    }
+
+    /// What validation lets through can be counted: in debug builds an overflow would panic here.
+    #[test]
+    fn the_largest_configurations_can_be_counted() {
+        let vit = VitConfig {
+            patch_size: 1,
+            in_channels: 1,
+            dim: 1,
+            depth: 1,
+            heads: 1,
+            mlp_ratio: 1.0,
+            num_classes: 1,
+            ..VitConfig::default()
+        };
+        let swin = SwinConfig {
+            patch_size: 1,
+            in_channels: 1,
+            dim: 1,
+            num_classes: 1,
+            window: 1,
+            depths: Stages::new(&[1]).unwrap(),
+            heads: Stages::new(&[1]).unwrap(),
+            ..SwinConfig::default()
+        };
+        let mut counted = 0;
+        for size in (4..=20).map(|bits| 1 << bits) {
+            let t2t = |tokens| VitConfig { image_size: size, patch_size: 16, tokens, ..vit };
+            for config in [
+                Config::Vit(VitConfig { image_size: size, ..vit }),
+                Config::Vit(t2t(Tokens::T2tPerformer)),
+                Config::Vit(t2t(Tokens::T2tTransformer)),
+                Config::Swin(SwinConfig { image_size: size, ..swin }),
+                Config::Swin(SwinConfig { image_size: size, window: size, ..swin }),
+            ] {
+                if config.validate().is_ok() {
+                    counted += usize::from(config.macs() > 0 && config.params() > 0);
+                }
+            }
+        }
+        assert!(counted > 30, "{counted} configurations were accepted");
     }
 }

@@ -92,7 +92,7 @@ enum Family<'w> {
 #[non_exhaustive]
 pub enum RunError {
     /// A buffer has the wrong length.
-    #[error("{what} hold {found} values, expected {expected}")]
+    #[error("{what} holds {found} values, expected {expected}")]
     Length {
         /// The argument.
         what: &'static str,
@@ -312,7 +312,7 @@ impl<'w> Model<'w> {
                 size: self.config.image_size(),
             });
         }
-        check_len("the logits", images.len() / image_len * self.config.num_classes(), logits.len())?;
+        check_len("the buffer for logits", images.len() / image_len * self.config.num_classes(), logits.len())?;
         if scratch.len() < scratch_len {
             return Err(RunError::Length { what: "the scratch", expected: scratch_len, found: scratch.len() });
         }

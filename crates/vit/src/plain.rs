@@ -266,3 +266,59 @@ impl Run<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use crate::config::Rescale;
+    use std::vec;
+    use std::vec::Vec;
+
+    /// With residual branches of zero, only the shuffle changes what is read: the stream in memory must stay what the
+    /// embedding wrote, bit for bit, while its logical order changes.
+    #[test]
+    fn shuffling_moves_no_data() {
+        struct Silent(Vec<f32>);
+        impl Tensors for Silent {
+            type Error = core::convert::Infallible;
+            fn tensor(&mut self, name: TensorName, shape: &[usize]) -> Result<&[f32], Self::Error> {
+                let silent = matches!(name, TensorName::Block(..)) && shape != [1];
+                self.0 =
+                    (0..shape.iter().product()).map(|i| if silent { 0.0 } else { (i % 251) as f32 + 1.0 }).collect();
+                if shape == [1] {
+                    self.0 = vec![1.0];
+                }
+                Ok(&self.0)
+            }
+        }
+        let config = VitConfig {
+            image_size: 20,
+            patch_size: 4,
+            num_classes: 3,
+            dim: 10,
+            depth: 4,
+            heads: 2,
+            shuffle: true,
+            rescale: Rescale::Learned,
+            ..VitConfig::default()
+        };
+        let mut packed = vec![0.0; packed_len(&config)];
+        pack(&config, &mut Packer { tensors: &mut Silent(Vec::new()), rest: &mut packed }).unwrap();
+        let (model, level) = (Plain::new(config, &packed), Level::detect());
+        let image: Vec<f32> = (0..3 * 20 * 20).map(|i| (i % 17) as f32).collect();
+        let mut streams: Vec<Vec<f32>> = Vec::new();
+        let mut logical: Vec<Vec<f32>> = Vec::new();
+        let mut scratch = vec![0.0; model.scratch_len(level, 1)];
+        let mut tap = |tap: Tap| {
+            streams.push(tap.stream.data.to_vec());
+            let mut values = vec![0.0; config.tokens() * config.channels()];
+            tap.write(&mut values).unwrap();
+            logical.push(values);
+        };
+        model.run(level, 1, &image, &mut [0.0; 3], &mut scratch, Some(&mut tap)).unwrap();
+        assert_eq!(streams.len(), 4);
+        assert!(streams.windows(2).all(|pair| pair[0] == pair[1]), "a block moved channels");
+        assert!(logical.windows(2).all(|pair| pair[0] != pair[1]), "the order did not change");
+    }
+}

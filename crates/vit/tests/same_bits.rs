@@ -3,7 +3,7 @@
 mod common;
 
 use common::{bits, configs, fused_levels, images, logits, packed};
-use vit::{Level, Model};
+use vit::{Config, Level, Model, SwinConfig, VitConfig};
 
 #[test]
 fn every_fused_level_and_batch() {
@@ -99,4 +99,20 @@ fn threads_share_one_model() {
             scope.spawn(|| (0..3).for_each(|_| assert_eq!(bits(&logits(&model, Level::detect(), &images)), expected)));
         }
     });
+}
+
+/// Every number of a configuration reaches the computation.
+#[test]
+fn eps_changes_the_logits() {
+    for config in configs() {
+        let weights = packed(&config);
+        let images = images(&config, 1);
+        let other = match config {
+            Config::Vit(c) => Config::Vit(VitConfig { layer_norm_eps: 0.1, ..c }),
+            Config::Swin(c) => Config::Swin(SwinConfig { layer_norm_eps: 0.1, ..c }),
+            _ => unreachable!("all families are above"),
+        };
+        let run = |config: &Config| logits(&Model::new(config, &weights).unwrap(), Level::detect(), &images);
+        assert_ne!(bits(&run(&config)), bits(&run(&other)), "{config:?}");
+    }
 }

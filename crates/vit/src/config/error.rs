@@ -111,3 +111,12 @@ pub(super) fn check_product(what: &'static str, values: u128) -> Result<(), Conf
     }
     Ok(())
 }
+
+/// Fails if the multiply-accumulates of an image cannot be counted: those of the weights, of which each meets at most
+/// `tokens` tokens, and `attention`'s.
+pub(super) fn check_macs(weights: u128, tokens: u128, attention: u128) -> Result<(), ConfigError> {
+    match weights.checked_mul(tokens).and_then(|macs| macs.checked_add(attention)) {
+        Some(macs) if macs <= u128::from(u64::MAX) => Ok(()),
+        _ => Err(ConfigError::TooLarge { what: "the number of multiply-accumulates" }),
+    }
+}

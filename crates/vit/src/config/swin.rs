@@ -2,7 +2,7 @@
 
 use core::ops::Deref;
 
-use super::error::{check_positive, check_product, check_sizes};
+use super::error::{check_macs, check_positive, check_product, check_sizes};
 use super::{ConfigError, MAX_DEPTH, MAX_SIZE, Rescale, TensorName};
 
 /// The most stages a hierarchical model has.
@@ -222,7 +222,11 @@ impl SwinConfig {
             activations += wide(stage.side).pow(2) * (5 * channels + 4 * dim + hidden) + wide(stage.window).pow(4);
         }
         check_product("the number of weights", weights)?;
-        check_product("the number of activations", activations)
+        check_product("the number of activations", activations)?;
+        let tokens = wide(self.stage(0).side).pow(2);
+        let attention =
+            self.stages().map(|stage| 2 * wide(stage.depth) * tokens * wide(stage.window).pow(2) * wide(stage.dim));
+        check_macs(weights, tokens, attention.sum())
     }
 
     pub(super) fn visit_tensors(&self, visit: &mut dyn FnMut(TensorName, &[usize])) {

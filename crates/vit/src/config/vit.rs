@@ -1,6 +1,6 @@
 //! The configuration of a plain model: DeiT, and T2T-ViT behind its own embedding.
 
-use super::error::{check_positive, check_product, check_sizes};
+use super::error::{check_macs, check_positive, check_product, check_sizes};
 use super::{ConfigError, MAX_DEPTH, MAX_SIZE, Rescale, TensorName};
 use crate::{embed, t2t};
 
@@ -182,7 +182,12 @@ impl VitConfig {
         let activations =
             tokens * (channels + 4 * dim + hidden + patch) + wide(self.in_channels) * wide(self.image_size).pow(2);
         check_product("the number of weights", weights)?;
-        check_product("the number of activations", activations)
+        check_product("the number of activations", activations)?;
+        // Tokens-to-token's first round has 16 times as many tokens, its second 4 times.
+        let (most, rounds) =
+            if self.tokens == Tokens::Patch { (tokens, 0) } else { (16 * tokens, 300 * wide(T2T_WIDTH)) };
+        let attention = 2 * wide(self.depth) * tokens * tokens * dim + rounds * tokens * tokens * 2;
+        check_macs(weights + rounds * 1024, most, attention)
     }
 
     pub(super) fn visit_tensors(&self, visit: &mut dyn FnMut(TensorName, &[usize])) {

@@ -112,6 +112,10 @@ pub fn bits(x: &[f32]) -> Vec<u32> {
     x.iter().map(|x| x.to_bits()).collect()
 }
 
+/// The levels of this CPU with fused multiply-add. `KERNELS_REQUIRE=avx2,avx512` makes a missing one fail.
 pub fn fused_levels() -> Vec<Level> {
+    for name in std::env::var("KERNELS_REQUIRE").unwrap_or_default().split(',').filter(|name| !name.is_empty()) {
+        assert!(name.parse::<Level>().is_ok(), "KERNELS_REQUIRE: this CPU lacks {name}");
+    }
     Level::available().filter(|&level| level != Level::PORTABLE).collect()
 }
