@@ -3,7 +3,7 @@
 #![allow(missing_docs, reason = "criterion's macros")]
 
 use benches::{Aligned, levels};
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use kernels::*;
 
 const TOKENS: usize = 197;
@@ -63,19 +63,32 @@ fn matmul(c: &mut Criterion) {
                 });
             };
             run(Epilogue::Store);
+            for p in 0..layout.count() {
+                let (range, valid) = (layout.range(p), layout.valid(p));
+                for (r, row) in expected.chunks(TOKENS).enumerate() {
+                    let found = &out[m * range.start + r * range.len()..][..valid];
+                    assert_close(found, &row[range.start..][..valid]);
+                }
+            }
+            let mut run = |epilogue: Epilogue| {
+                for_each_panel(&layout, (&b, k), (&mut out, m), |x, mut y| {
+                    packed_matmul(level, &packed, &x, epilogue, &mut y).unwrap();
+                });
+            };
             group.bench_function(level.name(), |bencher| bencher.iter(|| run(Epilogue::Bias(&bias))));
             if name == "fc1" {
                 group
                     .bench_function(format!("{level}_gelu"), |bencher| bencher.iter(|| run(Epilogue::BiasGelu(&bias))));
             }
-            run(Epilogue::Store);
-            for (r, row) in expected.chunks(TOKENS).enumerate() {
-                let y = out[r * layout.width(0)];
-                assert!((y - row[0]).abs() < 1e-3, "{level} and matrixmultiply disagree: {y} and {}", row[0]);
-            }
         }
         group.bench_function("matrixmultiply", |bencher| bencher.iter(|| general(&mut expected)));
     }
+}
+
+/// An answer is checked before it is timed.
+fn assert_close(found: &[f32], expected: &[f32]) {
+    let close = found.iter().zip(expected).all(|(x, y)| (x - y).abs() < 1e-3);
+    assert!(close && found.len() == expected.len(), "the answers differ");
 }
 
 fn attention_head(c: &mut Criterion) {
@@ -121,9 +134,14 @@ fn down_the_rows(c: &mut Criterion) {
     let mut group = c.benchmark_group("softmax/deit_tiny_scores");
     group.throughput(Throughput::Elements((TOKENS * 48) as u64));
     for level in levels() {
-        let mut x = Aligned::painted(TOKENS * 48);
+        let scores = Aligned::painted(TOKENS * 48);
+        let run = |x: &mut Vec<f32>| softmax(level, &mut ViewMut::new(x, TOKENS, 48).unwrap()).unwrap();
+        let mut weights = scores.to_vec();
+        run(&mut weights);
+        let sums: Vec<f32> = (0..48).map(|c| weights.iter().skip(c).step_by(48).sum()).collect();
+        assert_close(&sums, &[1.0; 48]);
         group.bench_function(level.name(), |bencher| {
-            bencher.iter(|| softmax(level, &mut ViewMut::new(&mut x, TOKENS, 48).unwrap()).unwrap());
+            bencher.iter_batched_ref(|| scores.to_vec(), run, BatchSize::SmallInput);
         });
     }
     group.finish();
@@ -131,8 +149,14 @@ fn down_the_rows(c: &mut Criterion) {
     let mut group = c.benchmark_group("gelu/deit_tiny_hidden_panel");
     group.throughput(Throughput::Elements((4 * DIM * 48) as u64));
     for level in levels() {
-        let mut x = Aligned::painted(4 * DIM * 48);
-        group.bench_function(level.name(), |bencher| bencher.iter(|| gelu(level, &mut x)));
+        let x = Aligned::painted(4 * DIM * 48);
+        let mut y = x.to_vec();
+        gelu(level, &mut y);
+        let exact: Vec<f32> = x.iter().map(|&x| reference::gelu(f64::from(x)) as f32).collect();
+        assert_close(&y, &exact);
+        group.bench_function(level.name(), |bencher| {
+            bencher.iter_batched_ref(|| x.to_vec(), |x| gelu(level, x), BatchSize::SmallInput);
+        });
     }
 }
 

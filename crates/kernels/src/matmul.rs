@@ -92,6 +92,19 @@ impl<'a> PackedMatrix<'a> {
 }
 
 /// What becomes of a product's value while it is still in a register. `r` is the row of the product.
+///
+/// ```
+/// use kernels::{Epilogue, Level, PackedMatrix, View, ViewMut, packed_matmul};
+/// // A residual that joins the attended half of a shuffled stream, in place: 4 channels of 1 token, attended 0 and 2.
+/// let mut stream = [1.0, 2.0, 3.0, 4.0];
+/// let mut attended = ViewMut::new(&mut stream, 4, 1)?.shuffle_rows(2)?.row_range(0..2)?;
+/// let mut buffer = vec![0.0; PackedMatrix::packed_len(2, 1)];
+/// let weight = PackedMatrix::pack(&View::new(&[10.0, 20.0], 2, 1)?, &mut buffer)?;
+/// let epilogue = Epilogue::Residual { bias: &[0.0, 0.0], scale: 0.5 };
+/// packed_matmul(Level::detect(), &weight, &View::new(&[1.0], 1, 1)?, epilogue, &mut attended)?;
+/// assert_eq!(stream, [10.5, 2.0, 21.5, 4.0]); // channels 1 and 3 stay idle
+/// # Ok::<(), kernels::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub enum Epilogue<'a> {
     /// `out = product`

@@ -76,6 +76,17 @@ impl Config {
     }
 
     /// Calls `visit` with every layer in the checkpoint's order.
+    ///
+    /// ```
+    /// let mut rows = 0;
+    /// vit::Config::named("swin_tiny").unwrap().visit_layers(&mut |layer| {
+    ///     if layer.name.to_string() == "layers.0.downsample.reduction" {
+    ///         assert_eq!((layer.params, layer.macs), (4 * 96 * 2 * 96, 784 * 4 * 96 * 2 * 96));
+    ///     }
+    ///     rows += 1;
+    /// });
+    /// assert!(rows > 100);
+    /// ```
     pub fn visit_layers(&self, visit: &mut dyn FnMut(Layer)) {
         let mut current: Option<Layer> = None;
         self.visit_tensors(&mut |name, shape| {

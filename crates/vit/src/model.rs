@@ -191,7 +191,34 @@ impl<'w> Model<'w> {
         self.run_each(images, logits, |image, logits| self.run_one(level, 1, image, logits, scratch, None))
     }
 
-    /// As [`Model::run`], calling `tap(image's index, tap)` after each block.
+    /// As [`Model::run`], calling `tap(image's index, tap)` after each block, or stage.
+    ///
+    /// ```
+    /// # use vit::{Config, Level, Model, TensorName, Tensors, VitConfig};
+    /// # struct Zeros(Vec<f32>);
+    /// # impl Tensors for Zeros {
+    /// #     type Error = core::convert::Infallible;
+    /// #     fn tensor(&mut self, _: TensorName, shape: &[usize]) -> Result<&[f32], Self::Error> {
+    /// #         self.0.resize(shape.iter().product(), 0.0);
+    /// #         Ok(&self.0)
+    /// #     }
+    /// # }
+    /// # let config = Config::Vit(VitConfig { image_size: 32, dim: 8, depth: 3, heads: 2, ..VitConfig::default() });
+    /// # let mut packed = vec![0.0; vit::packed_len(&config)?];
+    /// # vit::pack(&config, &mut Zeros(Vec::new()), &mut packed)?;
+    /// # let (model, level) = (Model::new(&config, &packed)?, Level::detect());
+    /// # let (image, mut logits) = (vec![0.0; config.image_len()], vec![0.0; config.num_classes()]);
+    /// # let mut scratch = vec![0.0; model.scratch_len(level)];
+    /// let mut features = Vec::new();
+    /// model.run_with_taps(level, &image, &mut logits, &mut scratch, &mut |_image, tap| {
+    ///     let [tokens, channels] = tap.shape();
+    ///     let mut values = vec![0.0; tokens * channels];
+    ///     tap.write(&mut values).expect("the buffer has the tap's shape");
+    ///     features.push(values);
+    /// })?;
+    /// assert_eq!(features.len(), config.taps());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`RunError`] if a buffer's length does not fit.
