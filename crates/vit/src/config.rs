@@ -85,7 +85,7 @@ impl Config {
     ///     }
     ///     rows += 1;
     /// });
-    /// assert!(rows > 100);
+    /// assert!(rows > 90);
     /// ```
     pub fn visit_layers(&self, visit: &mut dyn FnMut(Layer)) {
         let mut current: Option<Layer> = None;
