@@ -1,0 +1,72 @@
+//! What must hold for anything that loads, and for every message about what does not.
+
+use vit::{Config, Level};
+use weights::{Error, LoadedModel};
+
+/// Multiply-accumulates beyond which a model is not run, so that one input does not take the time of a thousand.
+const MAX_MACS: u64 = 1_000_000;
+
+/// A message is one that a terminal can be trusted with, and does not grow with the file.
+pub fn check_message(error: &Error) {
+    let message = error.to_string();
+    assert!(!message.is_empty() && message.len() < 64 << 10, "a message of {} bytes", message.len());
+    assert!(message.chars().all(|c| c == '\n' || !c.is_control()), "{message:?}");
+}
+
+/// A loaded model keeps no more than its file's values, padded, and gives the same bits at every fused level and in any
+/// batch.
+pub fn check_model(loaded: &LoadedModel, file_len: usize) {
+    let model = loaded.model();
+    let config = *model.config();
+    for warning in loaded.warnings() {
+        assert!(warning.chars().all(|c| !c.is_control()), "{warning:?}");
+    }
+    if matches!(config, Config::Vit(_)) {
+        // A vector of one half-precision value is padded to 16 f32, a row of positions likewise: 32-fold at the worst, and
+        // the factors and zero biases that a block has without a tensor. Swin lays out its relative positions.
+        let most = 32 * file_len + config.taps() * 4096;
+        assert!(loaded.weight_bytes() <= most, "{} bytes of weights from a file of {file_len}", loaded.weight_bytes());
+    }
+    if config.macs() > MAX_MACS || config.image_len() > 1 << 16 {
+        return;
+    }
+    let image: Vec<f32> = (0..config.image_len()).map(|i| (i % 251) as f32 / 125.0 - 1.0).collect();
+    let batch = [&image[..], &image[..]].concat();
+    let classes = config.num_classes();
+    let mut fused: Option<Vec<f32>> = None;
+    for level in Level::available() {
+        let mut scratch = vec![f32::NAN; model.scratch_len(level)];
+        let mut logits = vec![f32::NAN; 2 * classes];
+        model.run(level, &batch, &mut logits, &mut scratch).expect("the buffers have the lengths that were asked for");
+        assert!(same(&logits[..classes], &logits[classes..]), "an image's logits depend on the batch at {level}");
+        if level != Level::PORTABLE {
+            let first = fused.get_or_insert_with(|| logits.clone());
+            assert!(same(first, &logits), "{level} gives other logits");
+        }
+    }
+    check_taps(loaded, &image);
+}
+
+/// Asking for taps, which computes the tokens that a run may skip, changes no logit.
+fn check_taps(loaded: &LoadedModel, image: &[f32]) {
+    let (model, level) = (loaded.model(), Level::detect());
+    let classes = model.config().num_classes();
+    let mut scratch = vec![0.0; model.scratch_len(level)];
+    let (mut plain, mut tapped) = (vec![0.0; classes], vec![0.0; classes]);
+    model.run(level, image, &mut plain, &mut scratch).expect("as above");
+    let mut count = 0;
+    model
+        .run_with_taps(level, image, &mut tapped, &mut scratch, &mut |_, tap| {
+            let [tokens, channels] = tap.shape();
+            tap.write(&mut vec![0.0; tokens * channels]).expect("the tap's own shape");
+            count += 1;
+        })
+        .expect("as above");
+    assert_eq!(count, model.config().taps());
+    assert!(same(&plain, &tapped), "taps change the logits");
+}
+
+/// Equal bits, any NaN being equal to any other: an instruction set may choose its payload.
+pub fn same(a: &[f32], b: &[f32]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan())
+}

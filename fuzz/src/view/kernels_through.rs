@@ -1,0 +1,122 @@
+//! Kernels that read and write through views, against the same kernels on copies.
+
+use arbitrary::Arbitrary;
+use kernels::{
+    Attention, Epilogue, Error, Level, PackedMatrix, Panels, View, ViewMut, attention, attention_scratch_len,
+    layer_norm, matmul, packed_matmul, softmax,
+};
+
+use super::copy::Copied;
+use super::program::{Source, Step};
+use super::{Out, for_each};
+use crate::model::same;
+
+#[derive(Arbitrary, Debug)]
+pub enum Operation {
+    LayerNorm,
+    Softmax,
+    PackedMatmul { rows: u8, epilogue: u8 },
+    Matmul { rows: u8 },
+    Gram,
+    Attention { keys: u8, channels: u8 },
+}
+
+impl Operation {
+    /// Rebuilds the view over painted values and runs the operation on it at every level.
+    pub fn run(&self, source: &Source, steps: &[&Step], copied: &Copied, len: usize, out: &Out) {
+        let data = paint(len, 1);
+        let view = source.view(&data).expect("as before");
+        let view = steps.iter().fold(view, |view, step| step.view(view).expect("as before"));
+        let shape @ [rows, columns] = view.shape();
+        let plain: Vec<f32> = copied.indices().map(|i| data[i]).collect();
+        let plain = View::new(&plain, rows, columns).expect("the copy has this size");
+        for level in Level::available() {
+            match self {
+                Operation::LayerNorm => {
+                    let (gamma, beta) = (paint(rows, 2), paint(rows, 3));
+                    check(out, shape, &view, &plain, |x, out| layer_norm(level, x, &gamma, &beta, 1e-6, out));
+                }
+                Operation::Softmax => check(out, shape, &view, &plain, |x, out| {
+                    kernels::materialise(x, out)?;
+                    softmax(level, out)
+                }),
+                Operation::PackedMatmul { rows: m, epilogue } => {
+                    let m = usize::from(m % 40);
+                    let (a, bias) = (paint(m * rows, 4), paint(m, 5));
+                    let mut buffer = vec![0.0; PackedMatrix::packed_len(m, rows)];
+                    let a = View::new(&a, m, rows).expect("its own size");
+                    let a = PackedMatrix::pack(&a, &mut buffer).expect("its own length");
+                    let epilogue = match epilogue % 4 {
+                        0 => Epilogue::Store,
+                        1 => Epilogue::Bias(&bias),
+                        2 => Epilogue::BiasGelu(&bias),
+                        _ => Epilogue::Residual { bias: &bias, scale: 0.5 },
+                    };
+                    check(out, [m, columns], &view, &plain, |x, out| {
+                        for_each(out.shape(), |r, c| *out.at_mut(r, c) = (r + c) as f32);
+                        packed_matmul(level, &a, x, epilogue, out)
+                    });
+                }
+                Operation::Matmul { rows: m } => {
+                    let m = usize::from(m % 40);
+                    let a = paint(m * rows, 6);
+                    exact(level, out, &View::new(&a, m, rows).expect("its own size"), &view);
+                }
+                Operation::Gram => exact(level, out, &view, &view.transpose()),
+                Operation::Attention { keys, channels } => {
+                    let (keys, channels) = (usize::from(keys % 40) + 1, usize::from(channels % 20));
+                    let (k, v) = (paint(rows * keys, 7), paint(channels * keys, 8));
+                    let k = Panels::single(&k, rows, keys).expect("its own size");
+                    let v = Panels::single(&v, channels, keys).expect("its own size");
+                    let mut scratch = vec![f32::NAN; attention_scratch_len(keys)];
+                    check(out, [channels, columns], &view, &plain, |x, out| {
+                        let operands = Attention { q: *x, k, v, scale: 0.25, biases: &[] };
+                        attention(level, &operands, out, &mut scratch)
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// What the operation writes through `out` from `view` is what it writes plainly from the copy. It may refuse a view for
+/// rows that are not contiguous or not even, and nothing else.
+fn check(
+    out: &Out,
+    [rows, columns]: [usize; 2],
+    view: &View,
+    plain: &View,
+    mut operation: impl FnMut(&View, &mut ViewMut) -> Result<(), Error>,
+) {
+    let mut expected = vec![0.0; rows * columns];
+    let mut expected_out = ViewMut::new(&mut expected, rows, columns).expect("its own size");
+    operation(plain, &mut expected_out).expect("plain matrices of these shapes");
+    out.with([rows, columns], |out| match operation(view, out) {
+        Ok(()) => {
+            let mut found = Vec::new();
+            for_each([rows, columns], |r, c| found.push(out.at(r, c)));
+            assert!(same(&found, &expected), "through the view {found:?}, of the copy {expected:?}");
+        }
+        Err(Error::RowsNotContiguous { .. }) => {
+            assert!(!view.has_contiguous_rows() || !out.has_contiguous_rows());
+        }
+        Err(Error::RowsNotEven { .. }) => {}
+        Err(error) => panic!("{error}"),
+    });
+}
+
+/// A product of small whole numbers, which has no rounding, is what integers give.
+fn exact(level: Level, out: &Out, a: &View, b: &View) {
+    out.with([a.rows(), b.columns()], |out| {
+        matmul(level, a, b, out).expect("the shapes fit");
+        for_each(out.shape(), |r, c| {
+            let sum: i64 = (0..b.rows()).map(|k| a.at(r, k) as i64 * b.at(k, c) as i64).sum();
+            assert_eq!(out.at(r, c), sum as f32, "element {r}, {c} at {level}");
+        });
+    });
+}
+
+/// Whole numbers from -8 to 8 that differ from their neighbours.
+fn paint(len: usize, seed: usize) -> Vec<f32> {
+    (0..len).map(|i| ((i * 7 + i / 17 + seed * 5) % 17) as f32 - 8.0).collect()
+}
