@@ -18,3 +18,8 @@ mod theory;
 mod threads;
 
 pub use commands::main;
+
+/// The examples of the README, so that they are compiled and run as everything else is.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
