@@ -1,0 +1,139 @@
+"""Checkpoints for shuffle-vit out of PyTorch: `python -m shuffle_vit export --help`."""
+
+import argparse
+import difflib
+import sys
+import warnings
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+
+from . import add_channel_shuffle, build, export, named
+from .exporting import DTYPES
+from .registry import MODELS
+from .trained import load_trained
+
+EXAMPLES = """examples:
+  python -m shuffle_vit export --timm deit_tiny_patch16_224 deit_tiny.safetensors
+  python -m shuffle_vit export --timm swin_tiny_patch4_window7_224 --random --seed 7 --shuffle shuffled.safetensors
+  python -m shuffle_vit export --checkpoint 71.7_T2T_ViT_7.pth.tar --arch t2t_vit_7 --dtype f16 t2t_vit_7.safetensors
+  python -m shuffle_vit export --checkpoint checkpoint.pth --arch shuffle_deit_tiny --ema --labels names.txt mine.safetensors
+
+then:
+  shuffle-vit classify photo.jpg --model deit_tiny.safetensors"""
+
+
+class Failed(Exception):
+    """What the user is told, without a traceback."""
+
+
+def arguments():
+    parser = argparse.ArgumentParser(
+        prog="python -m shuffle_vit", description="Checkpoints for shuffle-vit out of PyTorch.",
+        epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    commands = parser.add_subparsers(dest="command", required=True)
+    command = commands.add_parser(
+        "export", help="write a model of timm, of a training checkpoint or with random weights for shuffle-vit",
+        description="Writes a safetensors checkpoint that describes itself: sizes, class names, image preparation.",
+        epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    source = command.add_mutually_exclusive_group(required=True)
+    source.add_argument("--timm", metavar="NAME", help="a DeiT or Swin of timm with its pretrained weights, downloaded")
+    source.add_argument("--arch", choices=MODELS, metavar="NAME", help=f"a built-in model: {', '.join(MODELS)}")
+    command.add_argument(
+        "--checkpoint", type=Path, metavar="FILE",
+        help="the weights of --arch: a .pth of DeiT, yitu's T2T-ViT, Microsoft's Swin or your own training, or a .safetensors",
+    )  # fmt: skip
+    command.add_argument("--ema", action="store_true", help="take the checkpoint's moving average of the weights")
+    command.add_argument("--random", action="store_true", help="random weights in place of trained ones")
+    command.add_argument("--seed", type=int, default=0, help="of random weights and of fresh layers (default 0)")
+    command.add_argument("--shuffle", action="store_true", help="plug the channel-shuffle module in; fresh layers are random")
+    command.add_argument("--rescale", choices=("learned", "half", "none"), help="with --shuffle (default learned)")
+    command.add_argument(
+        "--depths", type=depths, metavar="N,N,..", help="with --shuffle: keep so many blocks of a Swin's stages, as 2,2,5,2"
+    )
+    command.add_argument("--labels", type=Path, metavar="FILE", help="text file with a class name a line, in their order")
+    command.add_argument("--dtype", choices=DTYPES, default="f32", help="of the weights in the file (default f32)")
+    command.add_argument("output", type=Path, metavar="OUT", help="the .safetensors file to write")
+    args = parser.parse_args()
+    if args.timm and args.checkpoint:
+        command.error("--checkpoint goes with --arch, which says what its tensors belong to")
+    if args.arch and (args.checkpoint is None) != args.random:
+        command.error("--arch needs either --checkpoint FILE or --random")
+    if args.ema and not args.checkpoint:
+        command.error("--ema goes with --checkpoint")
+    if (args.rescale or args.depths) and not args.shuffle:
+        command.error("--rescale and --depths go with --shuffle")
+    if args.timm and (hint := unknown_in_timm(args.timm)):
+        command.error(hint)
+    return args
+
+
+def depths(text):
+    return [int(number) for number in text.split(",")]
+
+
+def unknown_in_timm(name):
+    import timm
+
+    base = name.split(".")[0]
+    if ":" in name or timm.is_model(base):
+        return None
+    near = difflib.get_close_matches(base, timm.list_models(["deit*", "vit*", "swin*"]), n=3)
+    return f"timm has no model {name!r}" + (f"; it has {', '.join(near)}" if near else "")
+
+
+def from_timm(name, random):
+    import timm
+
+    if random:
+        return timm.create_model(name)
+    print(f"{name}: fetching timm's weights (--random does without)", file=sys.stderr)
+    try:
+        return timm.create_model(name, pretrained=True)
+    except Exception as error:  # of the network, of the hub, of the file: each library has its own
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise Failed(
+            f"cannot get timm's weights of {name}: {reason}\n"
+            "  without internet, --random gives random weights, and --checkpoint FILE --arch NAME takes a file that is here"
+        ) from error
+
+
+def source(args):
+    torch.manual_seed(args.seed)
+    if args.timm:
+        return from_timm(args.timm, args.random)
+    return build(named(args.arch)) if args.random else load_trained(args.checkpoint, args.arch, args.ema)
+
+
+def run(args):
+    if not args.output.parent.is_dir():
+        raise Failed(f"{args.output.parent} is not a folder: make it first")
+    labels = args.labels and args.labels.read_text(encoding="utf-8").splitlines()
+    model = source(args)
+    if args.shuffle:
+        torch.manual_seed(args.seed)
+        model = add_channel_shuffle(model, args.rescale or "learned", args.depths)
+        print(
+            "the module is in; blocks kept their weights, and what doubled is fresh (embedding, tokens, positions, norm, head,"
+            " downsampling): train the model before its classes mean anything", file=sys.stderr,
+        )  # fmt: skip
+    summary = export(model, args.output, labels, args.dtype)
+    print(f"{args.output}: {summary['name']}, {summary['params']} parameters, {summary['macs']} MACs, {summary['bytes']} bytes")
+
+
+def main():
+    args = arguments()
+    warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
+    try:
+        run(args)
+    except (Failed, OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
