@@ -244,7 +244,7 @@ Examples:
 
 JSON: [{\"name\", \"params\", \"macs\"}]; with --time also \"ms\".")]
 pub(crate) struct TableArgs {
-    /// Also time every model with random weights, one image on one thread: a minute or so
+    /// Also time every model with random weights, one image on one thread: half a minute or so
     #[arg(long)]
     pub time: bool,
 
