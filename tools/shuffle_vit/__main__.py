@@ -49,7 +49,9 @@ def arguments():
     command.add_argument("--ema", action="store_true", help="take the checkpoint's moving average of the weights")
     command.add_argument("--random", action="store_true", help="random weights in place of trained ones")
     command.add_argument("--seed", type=int, default=0, help="of random weights and of fresh layers (default 0)")
-    command.add_argument("--shuffle", action="store_true", help="plug the channel-shuffle module in; fresh layers are random")
+    command.add_argument(
+        "--shuffle", action="store_true", help="plug the channel-shuffle module in; fresh layers are random"
+    )
     command.add_argument("--rescale", choices=("learned", "half", "none"), help="with --shuffle (default learned)")
     command.add_argument(
         "--depths", type=depths, metavar="N,N,..", help="with --shuffle: keep so many blocks of a Swin's stages, as 2,2,5,2"
@@ -121,7 +123,9 @@ def run(args):
             " downsampling): train the model before its classes mean anything", file=sys.stderr,
         )  # fmt: skip
     summary = export(model, args.output, labels, args.dtype)
-    print(f"{args.output}: {summary['name']}, {summary['params']} parameters, {summary['macs']} MACs, {summary['bytes']} bytes")
+    print(
+        f"{args.output}: {summary['name']}, {summary['params']} parameters, {summary['macs']} MACs, {summary['bytes']} bytes"
+    )
 
 
 def main():

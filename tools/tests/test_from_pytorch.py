@@ -295,7 +295,12 @@ def test_checkpoints_of_training_scripts(tmp_path, command, weights, key, prefix
     saved = {prefix + name: tensor for name, tensor in weights.items()}
     if key:
         other = {name: torch.zeros_like(tensor) for name, tensor in saved.items()}
-        saved = {key: other if ema else saved, f"{key}_ema": saved if ema else other, "epoch": 3, "args": argparse.Namespace(lr=1)}
+        saved = {
+            key: other if ema else saved,
+            f"{key}_ema": saved if ema else other,
+            "epoch": 3,
+            "args": argparse.Namespace(lr=1),
+        }
     torch.save(saved, tmp_path / "c.pth")
     out = tmp_path / "m.safetensors"
     code, text, err = command("--checkpoint", tmp_path / "c.pth", "--arch", "deit_tiny", out, *["--ema"] * ema)
@@ -369,7 +374,9 @@ def test_random_models_are_seeded(tmp_path, command):
     files = []
     for i, seed in enumerate((7, 7, 8)):
         files.append(tmp_path / f"{i}.safetensors")
-        code, text, err = command("--arch", "t2t_vit_7", "--random", "--shuffle", "--rescale", "half", "--seed", seed, files[-1])
+        code, text, err = command(
+            "--arch", "t2t_vit_7", "--random", "--shuffle", "--rescale", "half", "--seed", seed, files[-1]
+        )
         assert code == 0 and "shuffle_t2t_vit_7, " in text and "train the model" in err
     a, b, c = (read_tensors(file) for file in files)
     assert json.loads(a[1]["config"])["rescale"] == "half"
@@ -427,11 +434,15 @@ def test_without_internet(tmp_path, command, monkeypatch):
 
 def process(*words):
     environment = os.environ | {"PYTHONPATH": str(TOOLS), "OMP_NUM_THREADS": "1"}
-    return subprocess.run([sys.executable, "-m", "shuffle_vit", *map(str, words)], capture_output=True, text=True, env=environment)
+    return subprocess.run(
+        [sys.executable, "-m", "shuffle_vit", *map(str, words)], capture_output=True, text=True, env=environment
+    )
 
 
 def test_as_a_process(tmp_path):
-    done = process("export", "--timm", "deit_tiny_distilled_patch16_224", "--random", "--shuffle", tmp_path / "m.safetensors")
+    done = process(
+        "export", "--timm", "deit_tiny_distilled_patch16_224", "--random", "--shuffle", tmp_path / "m.safetensors"
+    )
     assert done.returncode == 0, done.stderr
     assert "shuffle_deit_tiny_distilled_patch16_224, 6481256 parameters, 1290289152 MACs, " in done.stdout
     done = process("export", "--checkpoint", tmp_path / "none.pth", "--arch", "deit_tiny", tmp_path / "r.safetensors")
