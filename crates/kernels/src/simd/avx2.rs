@@ -103,6 +103,16 @@ impl Simd for Avx2 {
         unsafe { _mm256_storeu_ps(p, x) }
     }
     #[inline(always)]
+    fn load_up_to(self, x: &[f32]) -> __m256 {
+        // SAFETY: lanes beyond the slice are masked out, so their memory is not touched; AVX is the token's.
+        unsafe { _mm256_maskload_ps(x.as_ptr(), first_lanes(self, x.len())) }
+    }
+    #[inline(always)]
+    fn store_up_to(self, x: __m256, out: &mut [f32]) {
+        // SAFETY: lanes beyond the slice are masked out, so their memory is not touched; AVX is the token's.
+        unsafe { _mm256_maskstore_ps(out.as_mut_ptr(), first_lanes(self, out.len()), x) }
+    }
+    #[inline(always)]
     fn add(self, a: __m256, b: __m256) -> __m256 {
         avx2!(_mm256_add_ps(a, b))
     }
@@ -145,4 +155,13 @@ impl Simd for Avx2 {
             _mm256_castsi256_ps(_mm256_slli_epi32::<23>(exponent))
         })
     }
+}
+
+/// All bits of each of the first `len` lanes.
+#[inline(always)]
+fn first_lanes(_: Avx2, len: usize) -> __m256i {
+    avx2!({
+        let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+        _mm256_cmpgt_epi32(_mm256_set1_epi32(len.min(8) as i32), lanes)
+    })
 }

@@ -61,6 +61,16 @@ impl Simd for Avx512 {
         unsafe { _mm512_storeu_ps(p, x) }
     }
     #[inline(always)]
+    fn load_up_to(self, x: &[f32]) -> __m512 {
+        // SAFETY: lanes beyond the slice are masked out, so their memory is not touched; AVX-512 F is the token's.
+        unsafe { _mm512_maskz_loadu_ps(first_lanes(x.len()), x.as_ptr()) }
+    }
+    #[inline(always)]
+    fn store_up_to(self, x: __m512, out: &mut [f32]) {
+        // SAFETY: lanes beyond the slice are masked out, so their memory is not touched; AVX-512 F is the token's.
+        unsafe { _mm512_mask_storeu_ps(out.as_mut_ptr(), first_lanes(out.len()), x) }
+    }
+    #[inline(always)]
     fn add(self, a: __m512, b: __m512) -> __m512 {
         avx512!(_mm512_add_ps(a, b))
     }
@@ -103,4 +113,10 @@ impl Simd for Avx512 {
             _mm512_castsi512_ps(_mm512_slli_epi32::<23>(exponent))
         })
     }
+}
+
+/// A bit for each of the first `len` lanes.
+#[inline(always)]
+fn first_lanes(len: usize) -> __mmask16 {
+    if len >= 16 { !0 } else { (1 << len) - 1 }
 }
