@@ -1,5 +1,6 @@
 //! Matrix products: packed weights times token panels with fused epilogues, and arbitrary strided views.
 
+mod few;
 mod strided;
 pub(crate) mod tile;
 
@@ -129,6 +130,17 @@ impl<'a> Epilogue<'a> {
             Epilogue::Bias(bias) | Epilogue::BiasGelu(bias) | Epilogue::Residual { bias, .. } => Some(bias),
         }
     }
+
+    /// What a vector of the product becomes, given its bias and what `out` held.
+    #[inline(always)]
+    fn apply<S: Simd>(&self, s: S, product: S::F32, bias: S::F32, before: S::F32) -> S::F32 {
+        match *self {
+            Epilogue::Store => product,
+            Epilogue::Bias(_) => s.add(product, bias),
+            Epilogue::BiasGelu(_) => gelu_vector(s, s.add(product, bias)),
+            Epilogue::Residual { scale, .. } => s.mul_add(s.splat(scale), before, s.add(product, bias)),
+        }
+    }
 }
 
 /// `out = epilogue(a * b)`: packed weights (M x K) times tokens (K x N).
@@ -184,7 +196,11 @@ impl Kernel for PackedProduct<'_, '_> {
 impl<S: Simd> ColumnBlock<S> for PackedProduct<'_, '_> {
     #[inline(always)]
     fn block<const V: usize>(&mut self, s: S, column: usize, columns: usize) {
-        cover_rows::<S, Self, V>(s, self.a.rows, column, columns, self);
+        if V == 1 && columns < S::LANES {
+            self.few_columns(s, column, columns);
+        } else {
+            cover_rows::<S, Self, V>(s, self.a.rows, column, columns, self);
+        }
     }
 }
 
@@ -217,18 +233,20 @@ impl PackedProduct<'_, '_> {
         columns: core::ops::Range<usize>,
         acc: [S::F32; V],
     ) {
-        let out = self.out.row_mut(row).expect("rows are contiguous: checked by packed_matmul");
-        let out = &mut out[columns];
-        for (acc, out) in acc.into_iter().zip(out.chunks_mut(S::LANES)) {
-            let y = match self.epilogue {
-                Epilogue::Store => acc,
-                Epilogue::Bias(bias) => s.add(acc, s.splat(bias[row])),
-                Epilogue::BiasGelu(bias) => gelu_vector(s, s.add(acc, s.splat(bias[row]))),
-                Epilogue::Residual { bias, scale } => {
-                    s.mul_add(s.splat(scale), s.load_up_to(out), s.add(acc, s.splat(bias[row])))
-                }
+        let epilogue = self.epilogue;
+        let bias = s.splat(epilogue.bias().map_or(0.0, |bias| bias[row]));
+        let out = &mut self.out_row(row)[columns];
+        for (acc, out) in acc.into_iter().zip(out.chunks_exact_mut(S::LANES)) {
+            let before = match epilogue {
+                Epilogue::Residual { .. } => s.load(out),
+                _ => s.splat(0.0),
             };
-            s.store_up_to(y, out);
+            s.store(epilogue.apply(s, acc, bias, before), out);
         }
+    }
+
+    #[inline(always)]
+    fn out_row(&mut self, row: usize) -> &mut [f32] {
+        self.out.row_mut(row).expect("rows are contiguous: checked by packed_matmul")
     }
 }

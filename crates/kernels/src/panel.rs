@@ -1,23 +1,24 @@
 //! Token panels: a channel-major matrix cut along its tokens into blocks that each lie in one piece.
 //!
 //! A panel is as wide as a register tile (3 vectors; the last may have 1, 2 or 4) and holds all its channels, row-major.
-//! It is what a product reads as B without packing, what fits the near caches, and what one thread owns: panels are
-//! consecutive slices, so safe code can hand them to threads. A channel is a row of every panel; a shuffled channel order
-//! is a different order of rows.
+//! Columns that fill no vector stand behind the last panel's: products treat them apart, and a panel of their own would
+//! read all weights once more. A panel is what a product reads as B without packing, what fits the near caches, and what
+//! one thread owns: panels are consecutive slices, so safe code can hand them to threads. A channel is a row of every
+//! panel; a shuffled channel order is a different order of rows.
 
 use core::ops::Range;
 
 use crate::error::{check_at_least, check_len};
-use crate::{Error, View};
+use crate::{Error, View, ViewMut};
 
 /// How the columns of a matrix are cut into panels.
 ///
 /// ```
 /// use kernels::{Level, PanelLayout};
-/// let layout = Level::PORTABLE.panels(21);
-/// assert_eq!(layout.padded(), 24); // whole vectors of 4
+/// let layout = Level::PORTABLE.panels(21); // vectors of 4
 /// let widths: Vec<usize> = (0..layout.count()).map(|p| layout.width(p)).collect();
-/// assert_eq!(widths, [8, 8, 8]);
+/// assert_eq!((widths, layout.padded()), (vec![8, 8, 8], 24)); // in memory: whole vectors
+/// assert_eq!(layout.valid(2), 5);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PanelLayout {
@@ -34,13 +35,13 @@ pub struct PanelLayout {
 }
 
 impl PanelLayout {
-    /// `columns` in vectors of `lanes`, `full` vectors a panel; what is left over goes where a tile of its width is
-    /// densest: a single vector joins the panel before it if a tile that wide exists, or shares with it if not.
+    /// `columns` in vectors of `lanes`, `full` vectors a panel; whole vectors that are left over go where a tile of their
+    /// width is densest: a single vector joins the panel before it if a tile that wide exists, or shares with it if not.
     pub(crate) fn new(columns: usize, lanes: usize, full: usize, tile_rows: &[usize; 5]) -> Self {
-        let vectors = columns.div_ceil(lanes);
+        let vectors = columns / lanes;
         let (count, rest) = (vectors / full, vectors % full);
         let (full_count, last, last_count) = match rest {
-            0 => (count, 0, 0),
+            0 => (count, 0, usize::from(count == 0 && columns > 0)),
             1 if count > 0 && full < 4 && tile_rows[full + 1] > 0 => (count - 1, full + 1, 1),
             1 if count > 0 && full == 3 => (count - 1, 2, 2),
             _ => (count, rest, 1),
@@ -65,9 +66,9 @@ impl PanelLayout {
         self.columns
     }
 
-    /// Columns of all panels, those that fill up the last vector included.
+    /// Columns of all panels in memory, where each row is filled up to whole vectors.
     pub fn padded(&self) -> usize {
-        (self.full * self.full_count + self.last * self.last_count).saturating_mul(self.lanes)
+        self.columns.checked_next_multiple_of(self.lanes).unwrap_or(usize::MAX)
     }
 
     /// Panels.
@@ -75,15 +76,20 @@ impl PanelLayout {
         self.full_count + self.last_count
     }
 
-    /// The columns of a panel, padding included.
+    /// The columns of a panel in memory, padding included.
     ///
     /// # Panics
     /// If there is no such panel.
     pub fn range(&self, panel: usize) -> Range<usize> {
         assert!(panel < self.count(), "panel beyond the last");
-        let full_before = panel.min(self.full_count);
-        let start = (full_before * self.full + (panel - full_before) * self.last) * self.lanes;
-        start..start + if panel < self.full_count { self.full } else { self.last } * self.lanes
+        let end = if panel + 1 == self.count() { self.padded() } else { self.start(panel + 1) };
+        self.start(panel)..end
+    }
+
+    /// The first column of a panel.
+    fn start(&self, panel: usize) -> usize {
+        let full = panel.min(self.full_count);
+        (full * self.full + (panel - full) * self.last) * self.lanes
     }
 
     /// The panel of a column.
@@ -93,17 +99,19 @@ impl PanelLayout {
     #[inline]
     pub fn panel_of(&self, column: usize) -> usize {
         assert!(column < self.padded(), "column beyond the last");
-        if self.count() == 1 {
+        let last = self.count() - 1;
+        if last == 0 {
             return 0;
         }
-        let full_columns = self.full * self.full_count * self.lanes;
-        match column.checked_sub(full_columns) {
-            None => column / (self.full * self.lanes),
-            Some(rest) => self.full_count + rest / (self.last * self.lanes),
-        }
+        let vector = column / self.lanes;
+        let panel = match vector.checked_sub(self.full * self.full_count) {
+            Some(rest) if self.last_count > 0 => self.full_count + rest / self.last,
+            _ => vector / self.full,
+        };
+        panel.min(last)
     }
 
-    /// The width of a panel.
+    /// The width of a panel in memory: the values from one of its rows to the next.
     ///
     /// # Panics
     /// If there is no such panel.
@@ -122,7 +130,36 @@ impl PanelLayout {
     /// If there is no such panel.
     pub fn valid(&self, panel: usize) -> usize {
         let range = self.range(panel);
-        range.len().min(self.columns.saturating_sub(range.start))
+        range.len().min(self.columns - range.start)
+    }
+
+    /// A panel of a matrix with `rows` rows, of which `data` holds this panel first: the columns that hold data.
+    ///
+    /// # Errors
+    /// [`Error::OutOfBounds`] if `data` is too short.
+    ///
+    /// # Panics
+    /// If there is no such panel.
+    ///
+    /// ```
+    /// let layout = kernels::Level::PORTABLE.panels(10); // one panel, 12 columns in memory
+    /// let data = [0.0; 24];
+    /// assert_eq!(layout.view(0, &data, 2)?.shape(), [2, 10]);
+    /// # Ok::<(), kernels::Error>(())
+    /// ```
+    pub fn view<'a>(&self, panel: usize, data: &'a [f32], rows: usize) -> Result<View<'a>, Error> {
+        View::new(data, rows, self.width(panel))?.column_range(0..self.valid(panel))
+    }
+
+    /// As [`PanelLayout::view`], to write.
+    ///
+    /// # Errors
+    /// [`Error::OutOfBounds`] if `data` is too short.
+    ///
+    /// # Panics
+    /// If there is no such panel.
+    pub fn view_mut<'a>(&self, panel: usize, data: &'a mut [f32], rows: usize) -> Result<ViewMut<'a>, Error> {
+        ViewMut::new(data, rows, self.width(panel))?.column_range(0..self.valid(panel))
     }
 }
 
@@ -130,10 +167,10 @@ impl PanelLayout {
 ///
 /// ```
 /// use kernels::{Level, Panels};
-/// let layout = Level::PORTABLE.panels(10); // widths 8 and 4
+/// let layout = Level::PORTABLE.panels(18); // 8 columns, and 8 with 2 more
 /// let data = vec![0.0; 6 * layout.padded()];
 /// let panels = Panels::new(&data, 6, layout)?.row_range(2..4)?;
-/// assert_eq!(panels.panel(1).shape(), [2, 4]);
+/// assert_eq!(panels.panel(1).shape(), [2, 10]);
 /// # Ok::<(), kernels::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
@@ -240,14 +277,15 @@ impl<'a> Panels<'a> {
         Column { data: self.data.get(start..).unwrap_or(&[]), stride: range.len(), len: self.rows.1 }
     }
 
-    /// One panel, padding included, whatever range of columns was taken.
+    /// One panel, whatever range of columns was taken.
     ///
     /// # Panics
     /// If there is no such panel.
     pub fn panel(&self, panel: usize) -> View<'a> {
         let range = self.layout.range(panel);
         let start = self.stored_rows * range.start + self.rows.0 * range.len();
-        View::new(&self.data[start..], self.rows.1, range.len()).expect("a panel lies within the data checked by new")
+        let view = self.layout.view(panel, &self.data[start..], self.rows.1);
+        view.expect("a panel lies within the data checked by new")
     }
 }
 

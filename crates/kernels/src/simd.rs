@@ -71,6 +71,18 @@ pub(crate) trait Simd: Copy {
     /// `2^n` for integral `n` from -126 to 127; anything else gives some number.
     fn pow2(self, n: Self::F32) -> Self::F32;
 
+    /// `LANES` rows of a packed matrix at one k: 8 at `p`, or a part of them; further groups of 8 stand `group` values apart.
+    ///
+    /// # Safety
+    /// They are readable.
+    #[inline(always)]
+    unsafe fn load_rows(self, p: *const f32, group: usize) -> Self::F32 {
+        const { assert!(Self::LANES <= 8) };
+        let _ = group;
+        // SAFETY: the caller's promise.
+        unsafe { self.load_ptr(p) }
+    }
+
     /// `acc[v] += x * b[v]`: one row of a register tile at one k.
     ///
     /// # Safety

@@ -27,8 +27,7 @@ pub fn sum_in_pairs(parts: &[f32; PARTIAL_SUMS]) -> f32 {
 /// `out[i][j] = sum over tokens t of a[i][t] * b[j][t]`: the product of two channel-major matrices along their tokens, such as
 /// linear attention's `v phi(k)^T` (Choromanski et al. 2021, equation 5).
 ///
-/// `a` and `b` are cut alike; padding counts, so one of them must be zero there. `out` is rows of `a` x rows of `b`,
-/// row-major.
+/// `a` and `b` are cut alike. `out` is rows of `a` x rows of `b`, row-major.
 ///
 /// ```
 /// use kernels::{Level, Panels, token_products};
@@ -100,16 +99,16 @@ fn partial_sums<S: Simd>(
             let (a_panel, b_panel) = (a.panel(panel), b.panel(panel));
             let a_rows: [&[f32]; BLOCK[0]] = from_fn(|r| row(&a_panel, i + r));
             let b_rows: [&[f32]; BLOCK[1]] = from_fn(|r| row(&b_panel, j + r));
-            let vectors = a_panel.columns() / S::LANES;
+            let vectors = a_panel.columns().div_ceil(S::LANES);
             let start = (phase + phases - first % phases) % phases;
             for vector in (start..vectors).step_by(phases) {
                 let at = vector * S::LANES;
                 let mut bv = [s.splat(0.0); BLOCK[1]];
                 for (bv, row) in bv.iter_mut().zip(b_rows) {
-                    *bv = s.load(&row[at..]);
+                    *bv = s.load_up_to(&row[at..]);
                 }
                 for (acc, row) in acc.iter_mut().zip(a_rows) {
-                    let av = s.load(&row[at..]);
+                    let av = s.load_up_to(&row[at..]);
                     for (acc, bv) in acc.iter_mut().zip(bv) {
                         *acc = s.mul_add(av, bv, *acc);
                     }

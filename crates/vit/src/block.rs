@@ -3,12 +3,13 @@
 
 use core::ops::Range;
 
-use kernels::{Attention, Error, Level, Panels, View, ViewMut, attention};
+use kernels::{Attention, Error, Panels, View, ViewMut, attention};
 
 use crate::Tensors;
 use crate::config::{Rescale, TensorName, VitConfig};
 use crate::linear::{Linear, Norm};
 use crate::packing::{Cut, PackError, Packer, aligned, fetch};
+use crate::pass::{Operation, Pass};
 
 /// The sizes of a block.
 #[derive(Clone, Copy)]
@@ -116,11 +117,12 @@ impl<'w> Block<'w> {
         self.alpha
     }
 
-    /// Queries, keys and values of one panel: `qkv = W_qkv LN1(x)`, `x` being the attended channels; `scratch` is dim x width.
-    pub(crate) fn project(&self, level: Level, x: &View, qkv: &mut ViewMut, scratch: &mut [f32]) -> Result<(), Error> {
-        let mut normed = ViewMut::new(scratch, self.shape.dim, x.columns())?;
-        self.norm1.run(level, x, self.shape.eps, &mut normed)?;
-        self.qkv.run(level, &normed.as_view(), qkv)
+    /// Queries, keys and values of one panel: `qkv = W_qkv LN1(x)`, `x` being the attended channels; `scratch` holds the
+    /// normed panel.
+    pub(crate) fn project(&self, pass: &Pass, x: &View, qkv: &mut ViewMut, scratch: &mut [f32]) -> Result<(), Error> {
+        let mut normed = pass.matrix(scratch, self.shape.dim, x.columns())?;
+        self.norm1.run(pass, x, self.shape.eps, &mut normed)?;
+        self.qkv.run(pass, Operation::Qkv, &normed.as_view(), qkv)
     }
 
     /// One head's operands, from queries `q` and keys and values `kv` that have the rows of the projection.
@@ -145,44 +147,58 @@ impl<'w> Block<'w> {
         head * head_dim..(head + 1) * head_dim
     }
 
+    /// One head of attention, `context` being its rows; `scratch` holds the scores.
+    pub(crate) fn attend(
+        &self,
+        pass: &Pass,
+        operands: &Attention,
+        context: &mut ViewMut,
+        scratch: &mut [f32],
+    ) -> Result<(), Error> {
+        attention(pass.level, operands, context, scratch)?;
+        let [queries, keys] = [operands.q.columns(), operands.k.columns()];
+        pass.done(Operation::Attention, (operands.k.rows() + operands.v.rows()) * queries * keys);
+        Ok(())
+    }
+
     /// `x = alpha x + W_proj attention(q, k, v)`, then `x = beta x + MLP(LN2(x))`, for the tokens of one panel.
     ///
     /// `x` is their attended channels, `q` their queries, `qkv` all tokens' projections.
-    pub(crate) fn attend(
+    pub(crate) fn finish(
         &self,
-        level: Level,
+        pass: &Pass,
         q: &View,
         qkv: &Panels,
         x: &mut ViewMut,
         workspace: &mut Workspace,
     ) -> Result<(), Error> {
-        let mut context = ViewMut::new(workspace.narrow, self.shape.dim, x.columns())?;
+        let mut context = pass.matrix(workspace.narrow, self.shape.dim, x.columns())?;
         for head in 0..self.shape.heads {
             let mut context = context.reborrow().row_range(self.head_rows(head))?;
-            attention(level, &self.head(head, q, qkv, &[])?, &mut context, workspace.wide)?;
+            self.attend(pass, &self.head(head, q, qkv, &[])?, &mut context, workspace.wide)?;
         }
-        self.join(level, x, workspace.narrow)?;
-        self.mlp(level, x, workspace)
+        self.join(pass, &context.as_view(), x)?;
+        self.mlp(pass, x, workspace)
     }
 
     /// `x = alpha x + W_proj context`
-    pub(crate) fn join(&self, level: Level, x: &mut ViewMut, context: &[f32]) -> Result<(), Error> {
-        self.proj.run_residual(level, &View::new(context, self.shape.dim, x.columns())?, self.alpha, x)
+    pub(crate) fn join(&self, pass: &Pass, context: &View, x: &mut ViewMut) -> Result<(), Error> {
+        self.proj.run_residual(pass, Operation::Projection, context, self.alpha, x)
     }
 
     /// `out = W_proj context`
-    pub(crate) fn project_context(&self, level: Level, out: &mut ViewMut, context: &[f32]) -> Result<(), Error> {
-        self.proj.run(level, &View::new(context, self.shape.dim, out.columns())?, out)
+    pub(crate) fn project_context(&self, pass: &Pass, context: &View, out: &mut ViewMut) -> Result<(), Error> {
+        self.proj.run(pass, Operation::Projection, context, out)
     }
 
     /// `x = beta x + MLP(LN2(x))`
-    pub(crate) fn mlp(&self, level: Level, x: &mut ViewMut, workspace: &mut Workspace) -> Result<(), Error> {
+    pub(crate) fn mlp(&self, pass: &Pass, x: &mut ViewMut, workspace: &mut Workspace) -> Result<(), Error> {
         let Shape { dim, hidden, eps, .. } = self.shape;
-        let width = x.columns();
-        let mut normed = ViewMut::new(workspace.narrow, dim, width)?;
-        self.norm2.run(level, &x.as_view(), eps, &mut normed)?;
-        let mut activations = ViewMut::new(workspace.wide, hidden, width)?;
-        self.fc1.run_gelu(level, &normed.as_view(), &mut activations)?;
-        self.fc2.run_residual(level, &activations.as_view(), self.beta, x)
+        let columns = x.columns();
+        let mut normed = pass.matrix(workspace.narrow, dim, columns)?;
+        self.norm2.run(pass, &x.as_view(), eps, &mut normed)?;
+        let mut activations = pass.matrix(workspace.wide, hidden, columns)?;
+        self.fc1.run_gelu(pass, Operation::Fc1, &normed.as_view(), &mut activations)?;
+        self.fc2.run_residual(pass, Operation::Fc2, &activations.as_view(), self.beta, x)
     }
 }

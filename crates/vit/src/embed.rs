@@ -1,14 +1,13 @@
 //! The embedding: a product with windows of the image, or of the map that tokens-to-token made of it, laid out a token panel
 //! at a time.
 
-use core::ops::Range;
-
-use kernels::{Error, Level, Panels, View, ViewMut};
+use kernels::{Error, Panels, View, ViewMut};
 
 use crate::Tensors;
 use crate::config::{T2T_WIDTH, TensorName, Tokens, VitConfig};
 use crate::linear::Linear;
 use crate::packing::{Cut, PackError, Packer, aligned, fetch};
+use crate::pass::{Operation, Pass};
 use crate::t2t;
 use crate::unfold::Windows;
 
@@ -58,29 +57,27 @@ impl<'w> Embedding<'w> {
         Embedding { proj, offsets }
     }
 
-    /// The stream's values at the columns `tokens`, from the image's planes or tokens-to-token's map; `scratch` holds the
-    /// windows of a panel.
+    /// The stream's values at the tokens from `first` on, from the image's planes or tokens-to-token's map; `scratch` holds
+    /// the windows of a panel.
     pub(crate) fn run(
         &self,
-        level: Level,
+        pass: &Pass,
         config: &VitConfig,
         map: &Panels,
-        tokens: Range<usize>,
+        first: usize,
         x: &mut ViewMut,
         scratch: &mut [f32],
     ) -> Result<(), Error> {
-        let width = tokens.len();
-        // Class tokens come first and have no window, nor has padding: their columns are zero.
-        let patch = |token: usize| token.checked_sub(config.class_tokens()).filter(|&patch| patch < config.patches());
-        windows(config).unfold(map, tokens.clone().map(patch), width, scratch);
-        let available = tokens.start..tokens.end.min(self.offsets.columns());
+        let tokens = first..first + x.columns();
+        let mut patches = pass.matrix(scratch, inputs(config), x.columns())?;
+        // Class tokens come first and have no window: their columns are zero.
+        windows(config).unfold(map, tokens.clone().map(|t| t.checked_sub(config.class_tokens())), &mut patches);
+        pass.done(Operation::Unfold, 0);
         for e in 0..x.rows() {
             let offsets = self.offsets.row(e).expect("a row-major matrix");
-            let row = x.row_mut(e).expect("a panel is row-major");
-            row[..available.len()].copy_from_slice(&offsets[available.clone()]);
-            row[available.len()..].fill(0.0);
+            x.row_mut(e).expect("a panel is row-major").copy_from_slice(&offsets[tokens.clone()]);
         }
-        self.proj.run_residual(level, &View::new(scratch, inputs(config), width)?, 1.0, x)
+        self.proj.run_residual(pass, Operation::Embedding, &patches.as_view(), 1.0, x)
     }
 }
 

@@ -2,12 +2,13 @@
 
 use core::ops::Range;
 
-use kernels::{ChannelOrder, Error, Level, PARTIAL_SUMS, PanelLayout, View, ViewMut, sum_in_pairs};
+use kernels::{ChannelOrder, Error, PARTIAL_SUMS, PanelLayout, View, ViewMut, sum_in_pairs};
 
 use crate::Tensors;
 use crate::config::{Pool, TensorName};
 use crate::linear::{Linear, Norm};
 use crate::packing::{Cut, PackError, Packer, aligned};
+use crate::pass::{Operation, Pass};
 use crate::window::WindowOrder;
 
 /// The sizes and switches of a head.
@@ -71,7 +72,7 @@ impl<'w> Head<'w> {
     /// The logits of one image from its stream `x`, in panels, whose channels stand in the given order.
     pub(crate) fn run(
         &self,
-        level: Level,
+        pass: &Pass,
         config: &Shape,
         x: &Stream,
         logits: &mut [f32],
@@ -84,18 +85,18 @@ impl<'w> Head<'w> {
             Pool::Cls => {
                 let count = config.class_tokens;
                 let tokens = x.panel(0)?.column_range(0..count)?;
-                self.norm.run(level, &tokens, eps, &mut ViewMut::new(features, channels, count)?)?;
+                self.norm.run(pass, &tokens, eps, &mut ViewMut::new(features, channels, count)?)?;
                 View::new(features, channels, count)?
             }
             Pool::Avg => {
-                let mean = self.mean(level, config, x, features, rest)?;
+                let mean = self.mean(pass, config, x, features, rest)?;
                 View::new(mean, channels, 1)?
             }
         };
-        classify(level, &self.head, &tokens.column_range(0..1)?, logits)?;
+        classify(pass, &self.head, &tokens.column_range(0..1)?, logits)?;
         if let Some(head_dist) = &self.head_dist {
             let distilled = &mut rest[..config.classes];
-            classify(level, head_dist, &tokens.column_range(1..2)?, distilled)?;
+            classify(pass, head_dist, &tokens.column_range(1..2)?, distilled)?;
             logits.iter_mut().zip(distilled).for_each(|(x, y)| *x = (*x + *y) / 2.0);
         }
         Ok(())
@@ -104,7 +105,7 @@ impl<'w> Head<'w> {
     /// The mean of the patch tokens, normed before or after, in `features`.
     fn mean<'s>(
         &self,
-        level: Level,
+        pass: &Pass,
         config: &Shape,
         x: &Stream,
         features: &'s mut [f32],
@@ -118,11 +119,11 @@ impl<'w> Head<'w> {
         for panel in 0..x.layout.count() {
             let tokens = x.panel(panel)?;
             if config.norm_after_pool {
-                add_patch_tokens(config, &x.layout, panel, &tokens, sums);
+                add_patch_tokens(config, x.layout.range(panel).start, &tokens, sums);
             } else {
-                let mut normed = ViewMut::new(features, channels, tokens.columns())?;
-                self.norm.run(level, &tokens, eps, &mut normed)?;
-                add_patch_tokens(config, &x.layout, panel, &normed.as_view(), sums);
+                let mut normed = pass.matrix(features, channels, tokens.columns())?;
+                self.norm.run(pass, &tokens, eps, &mut normed)?;
+                add_patch_tokens(config, x.layout.range(panel).start, &normed.as_view(), sums);
             }
         }
         // The means behind the place of the norm's result, one a channel.
@@ -133,34 +134,27 @@ impl<'w> Head<'w> {
         if config.norm_after_pool {
             means[..channels].copy_from_slice(result);
             let means = View::new(means, channels, 1)?;
-            self.norm.run(level, &means, eps, &mut ViewMut::new(result, channels, 1)?)?;
+            self.norm.run(pass, &means, eps, &mut ViewMut::new(result, channels, 1)?)?;
         }
         Ok(result)
     }
 }
 
-/// Adds a panel's patch tokens to the partial sums of every channel.
-fn add_patch_tokens(
-    config: &Shape,
-    layout: &PanelLayout,
-    panel: usize,
-    tokens: &View,
-    sums: &mut [[f32; PARTIAL_SUMS]],
-) {
-    let start = layout.range(panel).start;
+/// Adds the patch tokens of a panel, whose first token is `start`, to the partial sums of every channel.
+fn add_patch_tokens(config: &Shape, start: usize, tokens: &View, sums: &mut [[f32; PARTIAL_SUMS]]) {
     let first = config.class_tokens.saturating_sub(start);
     for (channel, sums) in sums.iter_mut().enumerate() {
         let row = tokens.row(channel).expect("panels and normed panels have contiguous rows");
-        for (t, x) in row[..layout.valid(panel)].iter().enumerate().skip(first) {
+        for (t, x) in row.iter().enumerate().skip(first) {
             sums[(start + t - config.class_tokens) % PARTIAL_SUMS] += x;
         }
     }
 }
 
 /// `logits = head * token`
-fn classify(level: Level, head: &Linear, token: &View, logits: &mut [f32]) -> Result<(), Error> {
+fn classify(pass: &Pass, head: &Linear, token: &View, logits: &mut [f32]) -> Result<(), Error> {
     let classes = logits.len();
-    head.run(level, token, &mut ViewMut::new(logits, classes, 1)?)
+    head.run(pass, Operation::Head, token, &mut ViewMut::new(logits, classes, 1)?)
 }
 
 /// The residual stream of one image: all channels of all tokens in panels, and the orders in which they are to be read.
@@ -184,7 +178,7 @@ impl<'a> Stream<'a> {
     pub(crate) fn panel(&self, panel: usize) -> Result<View<'a>, Error> {
         let channels = self.order.channels();
         let range = self.layout.range(panel);
-        View::new(&self.data[channels * range.start..], channels, range.len())?.reorder_rows(self.order)
+        self.layout.view(panel, &self.data[channels * range.start..], channels)?.reorder_rows(self.order)
     }
 
     /// Some channels, by their logical position, of the token stored at a place.

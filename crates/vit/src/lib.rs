@@ -13,7 +13,7 @@
 //! Features: `std` (default) detects the CPU's instruction set at run time; `parallel` adds `Model::run_parallel` on a
 //! rayon pool.
 
-#[cfg(test)]
+#[cfg(any(test, feature = "parallel"))]
 extern crate std;
 
 mod block;
@@ -23,6 +23,7 @@ mod head;
 mod linear;
 mod model;
 mod packing;
+mod pass;
 mod plain;
 mod split;
 mod swin;
@@ -38,4 +39,5 @@ pub use config::{
 pub use kernels::Level;
 pub use model::{Model, RunError, Tap, pack, packed_len};
 pub use packing::PackError;
+pub use pass::{Operation, Watch};
 pub use tensors::Tensors;

@@ -1,8 +1,9 @@
 //! The two layers with weights: linear and layer norm, read from a packed buffer.
 
-use kernels::{Epilogue, Error, Level, PackedMatrix, View, ViewMut, layer_norm, packed_matmul};
+use kernels::{Epilogue, Error, PackedMatrix, View, ViewMut, layer_norm, packed_matmul};
 
 use crate::packing::{Cut, PackError, Packer, aligned};
+use crate::pass::{Operation, Pass};
 use crate::{TensorName, Tensors};
 
 /// A weight matrix (outputs x inputs) and a bias, which is zero where the checkpoint has none.
@@ -33,18 +34,39 @@ impl<'w> Linear<'w> {
     }
 
     /// `out = weight * x + bias`
-    pub(crate) fn run(&self, level: Level, x: &View, out: &mut ViewMut) -> Result<(), Error> {
-        packed_matmul(level, &self.weight, x, Epilogue::Bias(self.bias), out)
+    pub(crate) fn run(&self, pass: &Pass, step: Operation, x: &View, out: &mut ViewMut) -> Result<(), Error> {
+        self.product(pass, step, x, Epilogue::Bias(self.bias), out)
     }
 
     /// `out = gelu(weight * x + bias)`
-    pub(crate) fn run_gelu(&self, level: Level, x: &View, out: &mut ViewMut) -> Result<(), Error> {
-        packed_matmul(level, &self.weight, x, Epilogue::BiasGelu(self.bias), out)
+    pub(crate) fn run_gelu(&self, pass: &Pass, step: Operation, x: &View, out: &mut ViewMut) -> Result<(), Error> {
+        self.product(pass, step, x, Epilogue::BiasGelu(self.bias), out)
     }
 
     /// `out = scale * out + weight * x + bias`
-    pub(crate) fn run_residual(&self, level: Level, x: &View, scale: f32, out: &mut ViewMut) -> Result<(), Error> {
-        packed_matmul(level, &self.weight, x, Epilogue::Residual { bias: self.bias, scale }, out)
+    pub(crate) fn run_residual(
+        &self,
+        pass: &Pass,
+        step: Operation,
+        x: &View,
+        scale: f32,
+        out: &mut ViewMut,
+    ) -> Result<(), Error> {
+        self.product(pass, step, x, Epilogue::Residual { bias: self.bias, scale }, out)
+    }
+
+    fn product(
+        &self,
+        pass: &Pass,
+        step: Operation,
+        x: &View,
+        epilogue: Epilogue,
+        out: &mut ViewMut,
+    ) -> Result<(), Error> {
+        packed_matmul(pass.level, &self.weight, x, epilogue, out)?;
+        let [outputs, inputs] = self.weight.shape();
+        pass.done(step, outputs * inputs * x.columns());
+        Ok(())
     }
 }
 
@@ -75,7 +97,9 @@ impl<'w> Norm<'w> {
     }
 
     /// Normalises each token of `x` into `out`.
-    pub(crate) fn run(&self, level: Level, x: &View, eps: f32, out: &mut ViewMut) -> Result<(), Error> {
-        layer_norm(level, x, self.gamma, self.beta, eps, out)
+    pub(crate) fn run(&self, pass: &Pass, x: &View, eps: f32, out: &mut ViewMut) -> Result<(), Error> {
+        layer_norm(pass.level, x, self.gamma, self.beta, eps, out)?;
+        pass.done(Operation::LayerNorm, 0);
+        Ok(())
     }
 }

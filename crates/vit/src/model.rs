@@ -4,7 +4,10 @@ use kernels::Level;
 
 use crate::head::Stream;
 use crate::packing::{PackError, Packer};
+use crate::pass::{Pass, Watch};
 use crate::plain::{self, Plain};
+#[cfg(feature = "parallel")]
+use crate::split::join;
 use crate::swin::{self, Swin};
 use crate::{Config, ConfigError, Tensors};
 
@@ -188,7 +191,52 @@ impl<'w> Model<'w> {
     /// [`RunError`] if a buffer's length does not fit.
     pub fn run(&self, level: Level, images: &[f32], logits: &mut [f32], scratch: &mut [f32]) -> Result<(), RunError> {
         self.check(images, logits, self.scratch_len(level), scratch)?;
-        self.run_each(images, logits, |image, logits| self.run_one(level, 1, image, logits, scratch, None))
+        let pass = Pass { level, threads: 1, watch: None };
+        self.run_each(images, logits, |image, logits| self.run_one(&pass, image, logits, scratch, None))
+    }
+
+    /// As [`Model::run`], telling `watch` of each step when it is done: timed, it is a profile.
+    ///
+    /// ```
+    /// # use vit::{Config, Level, Model, Operation, TensorName, Tensors, VitConfig};
+    /// # struct Zeros(Vec<f32>);
+    /// # impl Tensors for Zeros {
+    /// #     type Error = core::convert::Infallible;
+    /// #     fn tensor(&mut self, _: TensorName, shape: &[usize]) -> Result<&[f32], Self::Error> {
+    /// #         self.0.resize(shape.iter().product(), 0.0);
+    /// #         Ok(&self.0)
+    /// #     }
+    /// # }
+    /// # let config = Config::Vit(VitConfig { image_size: 32, dim: 8, depth: 3, heads: 2, ..VitConfig::default() });
+    /// # let mut packed = vec![0.0; vit::packed_len(&config)?];
+    /// # vit::pack(&config, &mut Zeros(Vec::new()), &mut packed)?;
+    /// # let (model, level) = (Model::new(&config, &packed)?, Level::detect());
+    /// # let (image, mut logits) = (vec![0.0; config.image_len()], vec![0.0; config.num_classes()]);
+    /// # let mut scratch = vec![0.0; model.scratch_len(level)];
+    /// use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+    /// let in_attention = AtomicU64::new(0);
+    /// model.run_watched(level, &image, &mut logits, &mut scratch, &|step, macs| {
+    ///     if step == Operation::Attention {
+    ///         in_attention.fetch_add(macs, Relaxed);
+    ///     }
+    /// })?;
+    /// assert!(in_attention.into_inner() > 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`RunError`] if a buffer's length does not fit.
+    pub fn run_watched(
+        &self,
+        level: Level,
+        images: &[f32],
+        logits: &mut [f32],
+        scratch: &mut [f32],
+        watch: &Watch,
+    ) -> Result<(), RunError> {
+        self.check(images, logits, self.scratch_len(level), scratch)?;
+        let pass = Pass { level, threads: 1, watch: Some(watch) };
+        self.run_each(images, logits, |image, logits| self.run_one(&pass, image, logits, scratch, None))
     }
 
     /// As [`Model::run`], calling `tap(image's index, tap)` after each block, or stage.
@@ -231,9 +279,10 @@ impl<'w> Model<'w> {
         tap: &mut dyn FnMut(usize, Tap),
     ) -> Result<(), RunError> {
         self.check(images, logits, self.scratch_len(level), scratch)?;
+        let pass = Pass { level, threads: 1, watch: None };
         let mut i = 0;
         self.run_each(images, logits, |image, logits| {
-            self.run_one(level, 1, image, logits, scratch, Some(&mut |t| tap(i, t)))?;
+            self.run_one(&pass, image, logits, scratch, Some(&mut |t| tap(i, t)))?;
             i += 1;
             Ok(())
         })
@@ -268,11 +317,10 @@ impl<'w> Model<'w> {
         let shared_out = batch / threads * threads;
         let (each_images, one_by_one) = images.split_at(shared_out * self.config.image_len());
         let (each_logits, last_logits) = logits.split_at_mut(shared_out * self.config.num_classes());
+        let pass = Pass { level, threads, watch: None };
         pool.install(|| {
             self.share_out(level, threads, each_images, each_logits, scratch)?;
-            self.run_each(one_by_one, last_logits, |image, logits| {
-                self.run_one(level, threads, image, logits, scratch, None)
-            })
+            self.run_each(one_by_one, last_logits, |image, logits| self.run_one(&pass, image, logits, scratch, None))
         })
     }
 
@@ -293,7 +341,7 @@ impl<'w> Model<'w> {
         let (images, right_images) = images.split_at(images.len() / threads * left);
         let (logits, right_logits) = logits.split_at_mut(logits.len() / threads * left);
         let (scratch, right_scratch) = scratch.split_at_mut(scratch.len() / threads * left);
-        let (a, b) = rayon::join(
+        let (a, b) = join(
             || self.share_out(level, left, images, logits, scratch),
             || self.share_out(level, threads - left, right_images, right_logits, right_scratch),
         );
@@ -303,16 +351,15 @@ impl<'w> Model<'w> {
     /// The logits of one image.
     fn run_one(
         &self,
-        level: Level,
-        threads: usize,
+        pass: &Pass,
         image: &[f32],
         logits: &mut [f32],
         scratch: &mut [f32],
         tap: Option<&mut dyn FnMut(Tap)>,
     ) -> Result<(), RunError> {
         match &self.family {
-            Family::Plain(model) => model.run(level, threads, image, logits, scratch, tap),
-            Family::Swin(model) => model.run(level, threads, image, logits, scratch, tap),
+            Family::Plain(model) => model.run(pass, image, logits, scratch, tap),
+            Family::Swin(model) => model.run(pass, image, logits, scratch, tap),
         }
     }
 

@@ -9,6 +9,7 @@ use crate::config::{Pool, TensorName, Tokens, VitConfig};
 use crate::embed::{self, Embedding};
 use crate::head::{self, Head, Stream, TokenOrder};
 use crate::packing::{Cut, PackError, Packer, aligned};
+use crate::pass::Pass;
 use crate::split::for_each_panel;
 use crate::t2t::{self, T2t};
 use crate::{RunError, Tap, Tensors};
@@ -114,31 +115,30 @@ impl<'w> Plain<'w> {
         Cut(&self.packed[blocks_start(&self.config) + block * Shape::of(&self.config).packed_len()..])
     }
 
-    /// The logits of one image, on `threads` threads.
+    /// The logits of one image.
     pub(crate) fn run(
         &self,
-        level: Level,
-        threads: usize,
+        pass: &Pass,
         image: &[f32],
         logits: &mut [f32],
         scratch: &mut [f32],
         mut tap: Option<&mut dyn FnMut(Tap)>,
     ) -> Result<(), RunError> {
         let config = &self.config;
-        let plan = Plan::new(config, level);
+        let plan = Plan::new(config, pass.level);
         let (stream, rest) = scratch.split_at_mut(plan.stream);
         let (qkv, rest) = rest.split_at_mut(plan.qkv);
         let (rounds, workspaces) = rest.split_at_mut(plan.rounds);
         let stream = &mut stream[..config.channels() * plan.layout.padded()];
         let qkv = &mut qkv[..3 * config.dim * plan.layout.padded()];
-        let workspaces = &mut workspaces[..threads * plan.workspace];
-        let run = Run { config, level, threads, layout: plan.layout, narrow: plan.narrow };
+        let workspaces = &mut workspaces[..pass.threads * plan.workspace];
+        let run = Run { config, pass, layout: plan.layout, narrow: plan.narrow };
 
         let mut cut = Cut(self.packed);
         let map = if config.tokens == Tokens::Patch {
             Panels::single(image, config.in_channels, config.image_size * config.image_size)?
         } else {
-            T2t::cut(&mut cut, config).run(config, &run.rounds(), image, rounds, workspaces)?
+            T2t::cut(&mut cut, config).run(config, pass, plan.narrow, image, rounds, workspaces)?
         };
         run.embed(&Embedding::cut(&mut cut, config), &map, stream, workspaces)?;
         let mut order = ChannelOrder::identity(config.channels());
@@ -157,22 +157,21 @@ impl<'w> Plain<'w> {
         }
         let head = Head::cut(&mut self.piece(config.depth), &head_shape(config));
         let stream = run.stream(stream, order);
-        Ok(head.run(level, &head_shape(config), &stream, logits, workspaces)?)
+        Ok(head.run(pass, &head_shape(config), &stream, logits, workspaces)?)
     }
 }
 
 /// What the steps of one run have in common.
 struct Run<'r> {
     config: &'r VitConfig,
-    level: Level,
-    threads: usize,
+    pass: &'r Pass<'r>,
     layout: PanelLayout,
     /// The first piece of a workspace.
     narrow: usize,
 }
 
-/// Work on one panel of a matrix: `(panel, its values, the thread's workspace)`.
-type PanelWork<'f> = dyn Fn(usize, &mut [f32], &mut Workspace) -> Result<(), RunError> + Sync + 'f;
+/// Work on one panel of a matrix: `(panel, its columns, the thread's workspace)`.
+type PanelWork<'f> = dyn Fn(usize, ViewMut, &mut Workspace) -> Result<(), RunError> + Sync + 'f;
 
 impl Run<'_> {
     /// Fills the stream with the embedded tokens.
@@ -184,10 +183,9 @@ impl Run<'_> {
         workspaces: &mut [f32],
     ) -> Result<(), RunError> {
         let channels = self.config.channels();
-        self.for_each_panel(channels, stream, workspaces, &|panel, x, workspace| {
-            let mut x = ViewMut::new(x, channels, self.layout.width(panel))?;
-            let tokens = self.layout.range(panel);
-            Ok(embedding.run(self.level, self.config, map, tokens, &mut x, workspace.wide)?)
+        self.for_each_panel(channels, stream, workspaces, &|panel, mut x, workspace| {
+            let first = self.layout.range(panel).start;
+            Ok(embedding.run(self.pass, self.config, map, first, &mut x, workspace.wide)?)
         })
     }
 
@@ -201,10 +199,9 @@ impl Run<'_> {
         workspaces: &mut [f32],
     ) -> Result<(), RunError> {
         let stream = self.stream(stream, order);
-        self.for_each_panel(3 * self.config.dim, qkv, workspaces, &|panel, qkv, workspace| {
+        self.for_each_panel(3 * self.config.dim, qkv, workspaces, &|panel, mut qkv, workspace| {
             let x = stream.panel(panel)?.row_range(self.attended())?;
-            let mut qkv = ViewMut::new(qkv, 3 * self.config.dim, x.columns())?;
-            Ok(block.project(self.level, &x, &mut qkv, workspace.narrow)?)
+            Ok(block.project(self.pass, &x, &mut qkv, workspace.narrow)?)
         })
     }
 
@@ -220,18 +217,15 @@ impl Run<'_> {
     ) -> Result<(), RunError> {
         let channels = self.config.channels();
         let qkv = Panels::new(qkv, 3 * self.config.dim, self.layout)?;
-        let work = |panel: usize, x: &mut [f32], workspace: &mut Workspace| {
-            let width = self.layout.width(panel);
-            // One vector holds the class tokens: a panel's columns start at its first token.
-            let columns = 0..if class_only { self.level.lanes() } else { width };
-            let x = ViewMut::new(x, channels, width)?.reorder_rows(order)?;
-            let mut x = x.row_range(self.attended())?.column_range(columns.clone())?;
-            let q = qkv.panel(panel).column_range(columns)?;
-            Ok(block.attend(self.level, &q, &qkv, &mut x, workspace)?)
+        let work = |panel: usize, x: ViewMut, workspace: &mut Workspace| {
+            let columns = 0..if class_only { self.config.class_tokens() } else { x.columns() };
+            let x = x.reorder_rows(order)?.row_range(self.attended())?;
+            let q = qkv.panel(panel).column_range(columns.clone())?;
+            Ok(block.finish(self.pass, &q, &qkv, &mut x.column_range(columns)?, workspace)?)
         };
         if class_only {
-            let panel = &mut stream[..channels * self.layout.width(0)];
-            return work(0, panel, &mut self.workspace(workspaces));
+            let first = &mut stream[..channels * self.layout.width(0)];
+            return work(0, self.layout.view_mut(0, first, channels)?, &mut self.workspace(workspaces));
         }
         self.for_each_panel(channels, stream, workspaces, &work)
     }
@@ -245,11 +239,6 @@ impl Run<'_> {
         0..self.config.dim
     }
 
-    /// What tokens-to-token's rounds run with.
-    fn rounds(&self) -> t2t::Threads {
-        t2t::Threads { level: self.level, threads: self.threads, narrow: self.narrow }
-    }
-
     fn workspace<'s>(&self, scratch: &'s mut [f32]) -> Workspace<'s> {
         Workspace::cut(scratch, self.narrow)
     }
@@ -261,7 +250,7 @@ impl Run<'_> {
         workspaces: &mut [f32],
         work: &PanelWork,
     ) -> Result<(), RunError> {
-        for_each_panel(self.threads, &self.layout, rows, data, workspaces, &|panel, values, scratch| {
+        for_each_panel(self.pass, &self.layout, rows, data, workspaces, &|panel, values, scratch| {
             work(panel, values, &mut self.workspace(scratch))
         })
     }
@@ -316,7 +305,8 @@ mod tests {
             tap.write(&mut values).unwrap();
             logical.push(values);
         };
-        model.run(level, 1, &image, &mut [0.0; 3], &mut scratch, Some(&mut tap)).unwrap();
+        let pass = Pass { level, threads: 1, watch: None };
+        model.run(&pass, &image, &mut [0.0; 3], &mut scratch, Some(&mut tap)).unwrap();
         assert_eq!(streams.len(), 4);
         assert!(streams.windows(2).all(|pair| pair[0] == pair[1]), "a block moved channels");
         assert!(logical.windows(2).all(|pair| pair[0] != pair[1]), "the order did not change");

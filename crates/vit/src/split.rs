@@ -1,25 +1,29 @@
 //! Sharing out panels: each thread gets a contiguous run of them, whole slices of one matrix.
 
 use core::ops::Range;
+#[cfg(feature = "parallel")]
+use core::sync::atomic::{AtomicBool, Ordering};
+#[cfg(feature = "parallel")]
+use std::time::{Duration, Instant};
 
-use kernels::PanelLayout;
+use kernels::{PanelLayout, ViewMut};
 
 use crate::RunError;
+use crate::pass::Pass;
 
-/// Work on the panels of a matrix, one at a time: `(panel, its values, scratch)`.
-pub(crate) type Work<'f> = dyn Fn(usize, &mut [f32], &mut [f32]) -> Result<(), RunError> + Sync + 'f;
+/// Work on the panels of a matrix, one at a time: `(panel, its columns, scratch)`.
+pub(crate) type Work<'f> = dyn Fn(usize, ViewMut, &mut [f32]) -> Result<(), RunError> + Sync + 'f;
 
-/// Calls `work` for every panel of a matrix of `rows` rows, on up to `threads` threads; each has its own part of `scratch`.
+/// Calls `work` for every panel of a matrix of `rows` rows, on up to the pass's threads; each has its own part of `scratch`.
 pub(crate) fn for_each_panel(
-    threads: usize,
+    pass: &Pass,
     layout: &PanelLayout,
     rows: usize,
     data: &mut [f32],
     scratch: &mut [f32],
     work: &Work,
 ) -> Result<(), RunError> {
-    let share = Share { layout, rows, panels: 0..layout.count(), data, scratch };
-    share.run(threads, work)
+    Share { layout, rows, panels: 0..layout.count(), data, scratch }.run(pass.threads, work)
 }
 
 /// Consecutive panels, and the scratch of the threads that work on them.
@@ -37,15 +41,14 @@ impl<'a> Share<'a> {
         if threads > 1 && self.panels.len() > 1 {
             let left_threads = threads / 2;
             let (left, right) = self.split(left_threads, threads);
-            let (left, right) =
-                rayon::join(|| left.run(left_threads, work), || right.run(threads - left_threads, work));
+            let (left, right) = join(|| left.run(left_threads, work), || right.run(threads - left_threads, work));
             return left.and(right);
         }
         let _ = threads;
         let mut data = self.data;
         for panel in self.panels {
             let (values, rest) = data.split_at_mut(self.rows * self.layout.width(panel));
-            work(panel, values, self.scratch)?;
+            work(panel, self.layout.view_mut(panel, values, self.rows)?, self.scratch)?;
             data = rest;
         }
         Ok(())
@@ -56,7 +59,7 @@ impl<'a> Share<'a> {
     fn split(self, left_threads: usize, threads: usize) -> (Share<'a>, Share<'a>) {
         let start = |panel: usize| self.layout.range(panel).start;
         let (first, last) = (self.panels.start, self.panels.end - 1);
-        let columns = self.layout.range(last).end - start(first);
+        let columns = start(last) + self.layout.valid(last) - start(first);
         let target = start(first) + columns * left_threads / threads;
         let middle = (first + 1..=last).min_by_key(|&panel| start(panel).abs_diff(target)).unwrap_or(last);
         let (left, right) = self.data.split_at_mut(self.rows * (start(middle) - start(first)));
@@ -67,5 +70,46 @@ impl<'a> Share<'a> {
             Share { layout, rows, panels: first..middle, data: left, scratch: left_scratch },
             Share { layout, rows, panels: middle..last + 1, data: right, scratch: right_scratch },
         )
+    }
+}
+
+/// Both results, computed on two threads where the pool has one to spare.
+///
+/// Who is done first waits awake for the other: a pass has dozens of these joins, the shares are even, and a thread that
+/// goes to sleep comes back later than the other is done.
+#[cfg(feature = "parallel")]
+pub(crate) fn join<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
+    let (begun, a_done, b_done) = (AtomicBool::new(false), AtomicBool::new(false), AtomicBool::new(false));
+    let thread = rayon::current_thread_index();
+    rayon::join(
+        || {
+            let result = a();
+            a_done.store(true, Ordering::Release);
+            // Nobody may have taken `b` up: then it is this thread's to do.
+            if begun.load(Ordering::Acquire) {
+                wait_awake(&b_done);
+            }
+            result
+        },
+        || {
+            begun.store(true, Ordering::Release);
+            let result = b();
+            b_done.store(true, Ordering::Release);
+            // A thread that waits within `a` may take `b` up itself.
+            if rayon::current_thread_index() != thread {
+                wait_awake(&a_done);
+            }
+            result
+        },
+    )
+}
+
+/// Spins until `done`, but not for long: the other thread may have been given something else to do, or no core.
+#[cfg(feature = "parallel")]
+fn wait_awake(done: &AtomicBool) {
+    const PATIENCE: Duration = Duration::from_millis(1);
+    let start = Instant::now();
+    while !done.load(Ordering::Acquire) && start.elapsed() < PATIENCE {
+        (0..16).for_each(|_| core::hint::spin_loop());
     }
 }

@@ -12,6 +12,7 @@ use crate::config::{Merging, Pool, Stage, SwinConfig, TensorName};
 use crate::head::{self, Head, Stream, TokenOrder};
 use crate::linear::{Linear, Norm};
 use crate::packing::{Cut, PackError, Packer, aligned, fetch};
+use crate::pass::Pass;
 use crate::{RunError, Tap, Tensors};
 use stage::{StageRun, mask_len};
 
@@ -155,30 +156,24 @@ impl<'w> Swin<'w> {
         Plan::new(&self.config, level).scratch_len(threads)
     }
 
-    /// The logits of one image, on `threads` threads.
+    /// The logits of one image.
     pub(crate) fn run(
         &self,
-        level: Level,
-        threads: usize,
+        pass: &Pass,
         image: &[f32],
         logits: &mut [f32],
         scratch: &mut [f32],
         mut tap: Option<&mut dyn FnMut(Tap)>,
     ) -> Result<(), RunError> {
         let config = &self.config;
-        let plan = Plan::new(config, level);
+        let plan = Plan::new(config, pass.level);
         let (mut current, rest) = scratch.split_at_mut(plan.streams[0]);
         let (mut other, rest) = rest.split_at_mut(plan.streams[1]);
         let (qkv, rest) = rest.split_at_mut(plan.qkv);
         let (shifted, workspaces) = rest.split_at_mut(plan.shifted);
-        let workspaces = &mut workspaces[..threads * plan.workspace];
-        let run = |stage: Stage| StageRun {
-            level,
-            threads,
-            stage,
-            layout: level.panels(stage.tokens()),
-            narrow: plan.narrow,
-        };
+        let workspaces = &mut workspaces[..pass.threads * plan.workspace];
+        let run =
+            |stage: Stage| StageRun { pass, stage, layout: pass.level.panels(stage.tokens()), narrow: plan.narrow };
 
         let mut cut = Cut(self.packed);
         run(config.stage(0)).embed(config, &mut cut, image, current, workspaces)?;
@@ -204,7 +199,7 @@ impl<'w> Swin<'w> {
                 (current, other) = (other, current);
             } else {
                 let head = Head::cut(&mut cut, &config.head_shape());
-                head.run(level, &config.head_shape(), &stream, logits, workspaces)?;
+                head.run(pass, &config.head_shape(), &stream, logits, workspaces)?;
             }
         }
         Ok(())

@@ -10,9 +10,10 @@ use kernels::{Level, PackedMatrix, PanelLayout, Panels, attention_scratch_len};
 
 use crate::config::{T2T_WIDTH, Tokens, VitConfig};
 use crate::packing::{Cut, PackError, Packer, aligned};
+use crate::pass::Pass;
 use crate::unfold::Windows;
 use crate::{RunError, Tensors};
-use round::Round;
+use round::{Round, RoundRun};
 use tensors::inputs;
 pub(crate) use tensors::{macs_of, visit_tensors};
 
@@ -79,14 +80,6 @@ impl Plan {
     }
 }
 
-/// What a round runs with.
-pub(crate) struct Threads {
-    pub level: Level,
-    pub threads: usize,
-    /// The first piece of a thread's workspace.
-    pub narrow: usize,
-}
-
 impl<'w> T2t<'w> {
     pub(crate) fn packed_len(config: &VitConfig) -> usize {
         (0..2).map(|round| Round::packed_len(config, round)).sum()
@@ -100,16 +93,18 @@ impl<'w> T2t<'w> {
         T2t { rounds: [Round::cut(cut, config, 0), Round::cut(cut, config, 1)] }
     }
 
-    /// The map that the third unfolding reads: 64 channels in panels.
+    /// The map that the third unfolding reads: 64 channels in panels. `narrow` is the first piece of a workspace.
+    #[allow(clippy::too_many_arguments, reason = "three buffers, each with a use of its own")]
     pub(crate) fn run<'s>(
         &self,
         config: &VitConfig,
-        run: &Threads,
+        pass: &Pass,
+        narrow: usize,
         image: &[f32],
         scratch: &'s mut [f32],
         workspaces: &mut [f32],
     ) -> Result<Panels<'s>, RunError> {
-        let plan = Plan::new(config, run.level);
+        let plan = Plan::new(config, pass.level);
         let [first, second, third] = windows(config.image_size);
         let (intermediate, rest) = scratch.split_at_mut(plan.intermediate);
         let (products, rest) = rest.split_at_mut(plan.products);
@@ -118,9 +113,10 @@ impl<'w> T2t<'w> {
         let last = &mut rest[..T2T_WIDTH * plan.layouts[1].padded()];
 
         let image = Panels::single(image, config.in_channels, first.side * first.side)?;
-        self.rounds[0].run(run, &image, first, result, intermediate, products, workspaces)?;
+        let run = RoundRun { pass, narrow };
+        self.rounds[0].run(&run, &image, first, result, intermediate, products, workspaces)?;
         let map = Panels::new(result, T2T_WIDTH, plan.layouts[0])?;
-        self.rounds[1].run(run, &map, second, last, intermediate, products, workspaces)?;
+        self.rounds[1].run(&run, &map, second, last, intermediate, products, workspaces)?;
         debug_assert_eq!(third.side * third.side, plan.layouts[1].columns());
         Ok(Panels::new(last, T2T_WIDTH, plan.layouts[1])?)
     }

@@ -1,6 +1,8 @@
 //! Sliding windows as columns: what a convolution's product reads, as `torch.nn.Unfold` orders it.
 
-use kernels::Panels;
+use core::ops::Range;
+
+use kernels::{Panels, ViewMut};
 
 /// Square windows over a square map.
 #[derive(Clone, Copy)]
@@ -26,29 +28,23 @@ impl Windows {
         channels * self.kernel * self.kernel
     }
 
-    /// Column `c` of `out` (values x `width`) becomes the c-th of `windows` over `map` (channels x pixels), ordered channel,
-    /// y, x; windows are counted row by row.
+    /// Column `c` of `out` becomes the c-th of `windows` over `map` (channels x pixels), ordered channel, y, x; windows are
+    /// counted row by row.
     ///
     /// Pixels in the padding are zero, and so are columns without a window.
-    pub(crate) fn unfold(
-        &self,
-        map: &Panels,
-        windows: impl Iterator<Item = Option<usize>>,
-        width: usize,
-        out: &mut [f32],
-    ) {
+    pub(crate) fn unfold(&self, map: &Panels, windows: impl Iterator<Item = Option<usize>>, out: &mut ViewMut) {
         let grid = self.grid();
         let mut corners = windows.map(|window| window.map(|w| [w / grid * self.stride, w % grid * self.stride]));
-        for start in (0..width).step_by(CHUNK) {
-            let len = CHUNK.min(width - start);
+        for start in (0..out.columns()).step_by(CHUNK) {
+            let end = out.columns().min(start + CHUNK);
             let mut chunk = [None; CHUNK];
-            chunk[..len].iter_mut().for_each(|corner| *corner = corners.next().flatten());
-            self.unfold_chunk(map, &chunk[..len], width, &mut out[start..]);
+            chunk[..end - start].iter_mut().for_each(|corner| *corner = corners.next().flatten());
+            self.unfold_chunk(map, &chunk, start..end, out);
         }
     }
 
     /// Some columns, by their windows' corners: a place in the window at a time, so that rows of `out` are written in one go.
-    fn unfold_chunk(&self, map: &Panels, corners: &[Option<[usize; 2]>], width: usize, out: &mut [f32]) {
+    fn unfold_chunk(&self, map: &Panels, corners: &[Option<[usize; 2]>], columns: Range<usize>, out: &mut ViewMut) {
         let places = self.kernel * self.kernel;
         for place in 0..places {
             let mut pixels = [None; CHUNK];
@@ -58,7 +54,7 @@ impl Windows {
                     .map(|pixel| map.column(pixel));
             }
             for channel in 0..map.rows() {
-                let row = &mut out[(channel * places + place) * width..][..corners.len()];
+                let row = &mut out.row_mut(channel * places + place).expect("rows are contiguous")[columns.clone()];
                 for (value, pixel) in row.iter_mut().zip(&pixels) {
                     *value = pixel.map_or(0.0, |pixel| pixel.at(channel));
                 }
@@ -111,7 +107,7 @@ mod tests {
                 let width = grid * grid + 3;
                 let mut out = vec![f32::NAN; windows.values(channels) * width];
                 let places = (0..width).map(|c| c.checked_sub(1).filter(|&w| w < grid * grid));
-                windows.unfold(&source, places, width, &mut out);
+                windows.unfold(&source, places, &mut ViewMut::new(&mut out, windows.values(channels), width).unwrap());
                 for (i, found) in out.iter().enumerate() {
                     let (row, column) = (i / width, i % width);
                     let (channel, place) = (row / (kernel * kernel), row % (kernel * kernel));

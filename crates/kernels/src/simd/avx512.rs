@@ -61,6 +61,14 @@ impl Simd for Avx512 {
         unsafe { _mm512_storeu_ps(p, x) }
     }
     #[inline(always)]
+    unsafe fn load_rows(self, p: *const f32, group: usize) -> __m512 {
+        // SAFETY: the caller's promise about both groups, the token's about the CPU.
+        unsafe {
+            let first = _mm512_castps256_ps512(_mm256_loadu_ps(p));
+            _mm512_insertf32x8::<1>(first, _mm256_loadu_ps(p.add(group)))
+        }
+    }
+    #[inline(always)]
     fn load_up_to(self, x: &[f32]) -> __m512 {
         // SAFETY: lanes beyond the slice are masked out, so their memory is not touched; AVX-512 F is the token's.
         unsafe { _mm512_maskz_loadu_ps(first_lanes(x.len()), x.as_ptr()) }

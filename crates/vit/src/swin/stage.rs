@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use kernels::{ChannelOrder, Error, Level, PanelLayout, Panels, View, ViewMut, attention};
+use kernels::{ChannelOrder, Error, PanelLayout, Panels, View, ViewMut};
 
 use crate::RunError;
 use crate::block::{Block, Workspace};
@@ -10,21 +10,21 @@ use crate::config::{Stage, SwinConfig};
 use crate::head::{Stream, TokenOrder};
 use crate::linear::{Linear, Norm};
 use crate::packing::{Cut, aligned};
+use crate::pass::{Operation, Pass};
 use crate::split::for_each_panel;
 use crate::unfold::Windows;
 use crate::window::WindowOrder;
 
 /// What the steps of one stage have in common.
-pub(super) struct StageRun {
-    pub level: Level,
-    pub threads: usize,
+pub(super) struct StageRun<'r> {
+    pub pass: &'r Pass<'r>,
     pub stage: Stage,
     pub layout: PanelLayout,
     /// The first piece of a workspace.
     pub narrow: usize,
 }
 
-impl StageRun {
+impl StageRun<'_> {
     /// The order of tokens in windows shifted by `shift`; the stream is kept in that of no shift.
     pub(super) fn windows(&self, shift: usize) -> WindowOrder {
         WindowOrder { side: self.stage.side, window: self.stage.window, shift }
@@ -43,8 +43,7 @@ impl StageRun {
         work: &(dyn Fn(usize, ViewMut, &mut Workspace) -> Result<(), RunError> + Sync),
     ) -> Result<(), RunError> {
         let data = &mut data[..rows * self.layout.padded()];
-        for_each_panel(self.threads, &self.layout, rows, data, workspaces, &|panel, values, scratch| {
-            let values = ViewMut::new(values, rows, self.layout.width(panel))?;
+        for_each_panel(self.pass, &self.layout, rows, data, workspaces, &|panel, values, scratch| {
             work(panel, values, &mut Workspace::cut(scratch, self.narrow))
         })
     }
@@ -65,18 +64,20 @@ impl StageRun {
         let image = Panels::single(image, config.in_channels, side * side)?;
         let order = self.windows(0);
         self.for_each_panel(channels, stream, workspaces, &|panel, mut x, workspace| {
-            let width = x.columns();
-            let tokens = self.layout.range(panel).map(|t| self.token(&order, t).map(|[y, x]| y * self.stage.side + x));
-            patches.unfold(&image, tokens, width, workspace.wide);
-            let mut product = ViewMut::new(workspace.narrow, channels, width)?;
-            proj.run(self.level, &View::new(workspace.wide, inputs, width)?, &mut product)?;
-            Ok(norm.run(self.level, &product.as_view(), config.layer_norm_eps as f32, &mut x)?)
+            let tokens = self.places(panel).map(|t| order.token(t)).map(|[y, x]| Some(y * self.stage.side + x));
+            let mut unfolded = self.pass.matrix(workspace.wide, inputs, x.columns())?;
+            patches.unfold(&image, tokens, &mut unfolded);
+            self.pass.done(Operation::Unfold, 0);
+            let mut product = self.pass.matrix(workspace.narrow, channels, x.columns())?;
+            proj.run(self.pass, Operation::Embedding, &unfolded.as_view(), &mut product)?;
+            Ok(norm.run(self.pass, &product.as_view(), config.layer_norm_eps as f32, &mut x)?)
         })
     }
 
-    /// Row and column of the token at a place of an order, unless the place is padding.
-    fn token(&self, order: &WindowOrder, place: usize) -> Option<[usize; 2]> {
-        (place < self.stage.tokens()).then(|| order.token(place))
+    /// The places of a panel's tokens.
+    fn places(&self, panel: usize) -> Range<usize> {
+        let start = self.layout.range(panel).start;
+        start..start + self.layout.valid(panel)
     }
 
     /// This stage's stream from the one before it: 2x2 tokens become one.
@@ -95,21 +96,21 @@ impl StageRun {
         for part in 0..halves {
             let (norm, reduction) = (Norm::cut(cut, merged), Linear::cut(cut, merged / 2, merged));
             self.for_each_panel(self.stage.channels, stream, workspaces, &|panel, x, workspace| {
-                let width = x.columns();
+                let mut cells = self.pass.matrix(workspace.wide, merged, x.columns())?;
                 // Columns of the 2x2 cells in the order (0, 0), (1, 0), (0, 1), (1, 1).
                 for quadrant in 0..4 {
-                    let places = self.layout.range(panel).map(|place| {
-                        let [y, x] = self.token(&order, place)?;
-                        Some(from.place([2 * y + quadrant % 2, 2 * x + quadrant / 2]))
+                    let places = self.places(panel).map(|place| {
+                        let [y, x] = order.token(place);
+                        from.place([2 * y + quadrant % 2, 2 * x + quadrant / 2])
                     });
-                    let out = &mut workspace.wide[quadrant * half * width..];
-                    gather(source, part * half..(part + 1) * half, places, width, out);
+                    let mut out = cells.reborrow().row_range(quadrant * half..(quadrant + 1) * half)?;
+                    gather(source, part * half..(part + 1) * half, places, &mut out);
                 }
-                let mut normed = ViewMut::new(workspace.narrow, merged, width)?;
-                let cells = View::new(workspace.wide, merged, width)?;
-                norm.run(self.level, &cells, config.layer_norm_eps as f32, &mut normed)?;
+                self.pass.done(Operation::Gather, 0);
+                let mut normed = self.pass.matrix(workspace.narrow, merged, x.columns())?;
+                norm.run(self.pass, &cells.as_view(), config.layer_norm_eps as f32, &mut normed)?;
                 let mut out = x.row_range(part * merged / 2..(part + 1) * merged / 2)?;
-                Ok(reduction.run(self.level, &normed.as_view(), &mut out)?)
+                Ok(reduction.run(self.pass, Operation::Merging, &normed.as_view(), &mut out)?)
             })?;
         }
         Ok(())
@@ -132,64 +133,62 @@ impl StageRun {
         let windows = self.windows(self.stage.shift(i));
         let source = self.stream(stream, order);
         self.for_each_panel(3 * dim, qkv, workspaces, &|panel, mut qkv, workspace| {
-            let width = qkv.columns();
             if windows.shift == 0 {
                 let x = source.panel(panel)?.row_range(0..dim)?;
-                return Ok(block.project(self.level, &x, &mut qkv, workspace.narrow)?);
+                return Ok(block.project(self.pass, &x, &mut qkv, workspace.narrow)?);
             }
-            let places =
-                self.layout.range(panel).map(|place| Some(self.windows(0).place(self.token(&windows, place)?)));
-            gather(&source, 0..dim, places, width, workspace.wide);
-            let x = View::new(workspace.wide, dim, width)?;
-            Ok(block.project(self.level, &x, &mut qkv, workspace.narrow)?)
+            let places = self.places(panel).map(|place| self.windows(0).place(windows.token(place)));
+            let mut x = self.pass.matrix(workspace.wide, dim, qkv.columns())?;
+            gather(&source, 0..dim, places, &mut x);
+            self.pass.done(Operation::Gather, 0);
+            Ok(block.project(self.pass, &x.as_view(), &mut qkv, workspace.narrow)?)
         })?;
         let qkv = Panels::new(&qkv[..3 * dim * self.layout.padded()], 3 * dim, self.layout)?;
         if windows.shift > 0 {
             self.for_each_panel(dim, shifted, workspaces, &|panel, mut y, workspace| {
-                self.attend(block, biases, &windows, &qkv, panel, workspace)?;
-                Ok(block.project_context(self.level, &mut y, workspace.narrow)?)
+                let context = self.attend(block, biases, &windows, &qkv, panel, workspace)?;
+                Ok(block.project_context(self.pass, &context.as_view(), &mut y)?)
             })?;
         }
         let shifted = Panels::new(&shifted[..dim * self.layout.padded()], dim, self.layout)?;
         self.for_each_panel(self.stage.channels, stream, workspaces, &|panel, x, workspace| {
             let mut x = x.reorder_rows(order)?.row_range(0..dim)?;
             if windows.shift == 0 {
-                self.attend(block, biases, &windows, &qkv, panel, workspace)?;
-                block.join(self.level, &mut x, workspace.narrow)?;
+                let context = self.attend(block, biases, &windows, &qkv, panel, workspace)?;
+                block.join(self.pass, &context.as_view(), &mut x)?;
             } else {
-                let places =
-                    self.layout.range(panel).map(|place| Some(windows.place(self.token(&self.windows(0), place)?)));
+                let places = self.places(panel).map(|place| windows.place(self.windows(0).token(place)));
                 add_gathered(block.alpha(), &shifted, places, &mut x);
+                self.pass.done(Operation::Gather, 0);
             }
-            Ok(block.mlp(self.level, &mut x, workspace)?)
+            Ok(block.mlp(self.pass, &mut x, workspace)?)
         })
     }
 
-    /// The attention output of one panel's tokens, dim x width, in `workspace.narrow`.
-    fn attend(
+    /// The attention output of one panel's tokens, dim x tokens, in `workspace.narrow`.
+    fn attend<'s>(
         &self,
         block: &Block,
         biases: &[f32],
         windows: &WindowOrder,
         qkv: &Panels,
         panel: usize,
-        workspace: &mut Workspace,
-    ) -> Result<(), Error> {
-        let (range, n) = (self.layout.range(panel), windows.window_tokens());
-        let end = range.start + self.layout.valid(panel);
+        workspace: &'s mut Workspace,
+    ) -> Result<ViewMut<'s>, Error> {
+        let (places, n) = (self.places(panel), windows.window_tokens());
         let (mask, scratch) = workspace.wide.split_at_mut(mask_len(n));
-        let mut context = ViewMut::new(workspace.narrow, self.stage.dim, range.len())?;
-        let mut start = range.start;
+        let mut context = self.pass.matrix(workspace.narrow, self.stage.dim, places.len())?;
+        let mut start = places.start;
         // The panel's part of each window that it has a part of.
-        while start < end {
+        while start < places.end {
             let window = start / n;
-            let stop = end.min((window + 1) * n);
+            let stop = places.end.min((window + 1) * n);
             let queries = start - window * n..stop - window * n;
             let mask = match windows.is_split(window) {
                 true => Some(fill_mask(windows, window, mask)?.column_range(queries.clone())?),
                 false => None,
             };
-            let columns = start - range.start..stop - range.start;
+            let columns = start - places.start..stop - places.start;
             let q = qkv.panel(panel).column_range(columns.clone())?;
             let kv = qkv.column_range(window * n..(window + 1) * n)?;
             for head in 0..self.stage.heads {
@@ -198,14 +197,11 @@ impl StageRun {
                 let biases = &biases[..1 + usize::from(mask.is_some())];
                 let out = context.reborrow().column_range(columns.clone())?;
                 let mut out = out.row_range(block.head_rows(head))?;
-                attention(self.level, &block.head(head, &q, &kv, biases)?, &mut out, scratch)?;
+                block.attend(self.pass, &block.head(head, &q, &kv, biases)?, &mut out, scratch)?;
             }
             start = stop;
         }
-        for r in 0..self.stage.dim {
-            context.row_mut(r).expect("a row-major matrix")[self.layout.valid(panel)..].fill(0.0);
-        }
-        Ok(())
+        Ok(context)
     }
 }
 
@@ -229,27 +225,18 @@ fn fill_mask<'s>(windows: &WindowOrder, window: usize, scratch: &'s mut [f32]) -
     View::new(mask, n, n)
 }
 
-/// Column `c` of `out` becomes the given channels of the stream's token at the c-th place; zero where there is none.
-fn gather(
-    source: &Stream,
-    channels: Range<usize>,
-    places: impl Iterator<Item = Option<usize>>,
-    width: usize,
-    out: &mut [f32],
-) {
+/// Column `c` of `out` becomes the given channels of the stream's token at the c-th place.
+fn gather(source: &Stream, channels: Range<usize>, places: impl Iterator<Item = usize>, out: &mut ViewMut) {
     for (column, place) in places.enumerate() {
-        let out = out[column..].iter_mut().step_by(width);
-        match place {
-            Some(place) => out.zip(source.token(place, channels.clone())).for_each(|(y, x)| *y = x),
-            None => out.take(channels.len()).for_each(|y| *y = 0.0),
+        for (row, x) in source.token(place, channels.clone()).enumerate() {
+            *out.at_mut(row, column) = x;
         }
     }
 }
 
 /// `x = scale * x + column of y`, the columns of `y` being those at the given places.
-fn add_gathered(scale: f32, y: &Panels, places: impl Iterator<Item = Option<usize>>, x: &mut ViewMut) {
+fn add_gathered(scale: f32, y: &Panels, places: impl Iterator<Item = usize>, x: &mut ViewMut) {
     for (column, place) in places.enumerate() {
-        let Some(place) = place else { continue };
         for (r, y) in y.column(place).iter().enumerate() {
             let x = x.at_mut(r, column);
             *x = scale * *x + y;

@@ -1,18 +1,24 @@
 //! One round: windows of the map before it, attention among them, an MLP.
 
-use kernels::{
-    Attention, Error, Level, PackedMatrix, Panels, View, ViewMut, attention, random_features, token_products,
-};
+use kernels::{Attention, Error, PackedMatrix, Panels, View, ViewMut, attention, random_features, token_products};
 
 use super::tensors::{inputs, names};
-use super::{DENOMINATOR_EPS, EPS, FEATURES, PERFORMER_ROWS, SOFTMAX_ROWS, Threads, VALUES};
+use super::{DENOMINATOR_EPS, EPS, FEATURES, PERFORMER_ROWS, SOFTMAX_ROWS, VALUES};
 use crate::block::Workspace;
 use crate::config::{T2T_WIDTH, TensorName, Tokens, VitConfig};
 use crate::linear::{Linear, Norm};
 use crate::packing::{Cut, PackError, Packer, aligned};
+use crate::pass::{Operation, Pass};
 use crate::split::for_each_panel;
 use crate::unfold::Windows;
 use crate::{RunError, Tensors};
+
+/// What a round runs with.
+pub(super) struct RoundRun<'r> {
+    pub pass: &'r Pass<'r>,
+    /// The first piece of a thread's workspace.
+    pub narrow: usize,
+}
 
 /// One round's weights.
 pub(super) struct Round<'w> {
@@ -82,7 +88,7 @@ impl<'w> Round<'w> {
     #[allow(clippy::too_many_arguments, reason = "three buffers, each with a use of its own")]
     pub(super) fn run(
         &self,
-        run: &Threads,
+        run: &RoundRun,
         map: &Panels,
         windows: Windows,
         out: &mut [f32],
@@ -90,49 +96,46 @@ impl<'w> Round<'w> {
         products: &mut [f32],
         workspaces: &mut [f32],
     ) -> Result<(), RunError> {
-        let layout = run.level.panels(windows.grid().pow(2));
+        let pass = run.pass;
+        let layout = pass.level.panels(windows.grid().pow(2));
         let rows = if self.features.is_some() { PERFORMER_ROWS } else { SOFTMAX_ROWS };
         let intermediate = &mut intermediate[..rows * layout.padded()];
-        for_each_panel(run.threads, &layout, rows, intermediate, workspaces, &|panel, values, scratch| {
+        for_each_panel(pass, &layout, rows, intermediate, workspaces, &|panel, values, scratch| {
             let workspace = &mut Workspace::cut(scratch, run.narrow);
-            let range = layout.range(panel);
-            let places = range.clone().map(|window| (window < layout.columns()).then_some(window));
-            windows.unfold(map, places, range.len(), workspace.wide);
-            let values = ViewMut::new(values, rows, range.len())?;
-            Ok(self.project(run.level, layout.valid(panel), values, workspace)?)
+            let first = layout.range(panel).start;
+            let mut unfolded = pass.matrix(workspace.wide, self.inputs, values.columns())?;
+            windows.unfold(map, (first..first + values.columns()).map(Some), &mut unfolded);
+            pass.done(Operation::Unfold, 0);
+            let mut normed = pass.matrix(workspace.narrow, self.inputs, values.columns())?;
+            self.norm1.run(pass, &unfolded.as_view(), EPS, &mut normed)?;
+            Ok(self.project(pass, &normed.as_view(), values, workspace.wide)?)
         })?;
         let intermediate = Panels::new(intermediate, rows, layout)?;
         let products = match self.features {
-            Some(_) => Some(sum_products(run.level, &intermediate, products)?),
+            Some(_) => Some(sum_products(pass, &intermediate, products)?),
             None => None,
         };
-        for_each_panel(run.threads, &layout, T2T_WIDTH, out, workspaces, &|panel, out, scratch| {
+        for_each_panel(pass, &layout, T2T_WIDTH, out, workspaces, &|panel, out, scratch| {
             let workspace = &mut Workspace::cut(scratch, run.narrow);
-            let out = ViewMut::new(out, T2T_WIDTH, layout.width(panel))?;
-            Ok(self.attend(run.level, &intermediate, panel, products.as_ref(), out, workspace)?)
+            Ok(self.attend(pass, &intermediate, panel, products.as_ref(), out, workspace)?)
         })
     }
 
-    /// The intermediate values of a panel from its unfolded windows in `workspace.wide`, `valid` of which are windows.
-    fn project(&self, level: Level, valid: usize, mut values: ViewMut, workspace: &mut Workspace) -> Result<(), Error> {
-        let width = values.columns();
-        let mut normed = ViewMut::new(workspace.narrow, self.inputs, width)?;
-        self.norm1.run(level, &View::new(workspace.wide, self.inputs, width)?, EPS, &mut normed)?;
+    /// The intermediate values of a panel from its normed windows.
+    fn project(&self, pass: &Pass, normed: &View, mut values: ViewMut, scratch: &mut [f32]) -> Result<(), Error> {
         let Some(features) = &self.features else {
-            return self.qkv.run(level, &normed.as_view(), &mut values);
+            return self.qkv.run(pass, Operation::Qkv, normed, &mut values);
         };
-        let mut kqv = ViewMut::new(workspace.wide, 3 * T2T_WIDTH, width)?;
-        self.qkv.run(level, &normed.as_view(), &mut kqv)?;
+        let mut kqv = pass.matrix(scratch, 3 * T2T_WIDTH, values.columns())?;
+        self.qkv.run(pass, Operation::Qkv, normed, &mut kqv)?;
         let part = |i: usize| kqv.as_view().row_range(i * T2T_WIDTH..(i + 1) * T2T_WIDTH);
         let (k, q, v) = (part(0)?, part(1)?, part(2)?);
         kernels::materialise(&v, &mut values.reborrow().row_range(0..T2T_WIDTH)?)?;
         values.row_mut(T2T_WIDTH).expect("a panel is row-major").fill(1.0);
-        random_features(level, features, &q, &mut values.reborrow().row_range(VALUES..VALUES + FEATURES)?)?;
-        let mut k_features = values.row_range(VALUES + FEATURES..PERFORMER_ROWS)?;
-        random_features(level, features, &k, &mut k_features)?;
-        // Padding is no token: with features of zero it adds nothing to the sums over tokens.
-        for r in 0..FEATURES {
-            k_features.row_mut(r).expect("a panel is row-major")[valid..].fill(0.0);
+        for (first, x) in [(VALUES, q), (VALUES + FEATURES, k)] {
+            let mut out = values.reborrow().row_range(first..first + FEATURES)?;
+            random_features(pass.level, features, &x, &mut out)?;
+            pass.done(Operation::RandomFeatures, FEATURES * T2T_WIDTH * x.columns());
         }
         Ok(())
     }
@@ -140,59 +143,69 @@ impl<'w> Round<'w> {
     /// `x = v + proj(attention)`, then `x + mlp(norm2(x))`, for one panel.
     fn attend(
         &self,
-        level: Level,
+        pass: &Pass,
         intermediate: &Panels,
         panel: usize,
         products: Option<&PackedMatrix>,
         mut out: ViewMut,
         workspace: &mut Workspace,
     ) -> Result<(), Error> {
-        let width = out.columns();
+        let columns = out.columns();
         let values = intermediate.panel(panel);
-        let v = match products {
+        let (v, context) = match products {
             Some(products) => {
                 let q_features = values.row_range(VALUES..VALUES + FEATURES)?;
-                linear_attention(level, products, &q_features, workspace.narrow)?;
-                values.row_range(0..T2T_WIDTH)?
+                let context = linear_attention(pass, products, &q_features, workspace.narrow)?;
+                (values.row_range(0..T2T_WIDTH)?, context)
             }
             None => {
                 let part = |i: usize| i * T2T_WIDTH..(i + 1) * T2T_WIDTH;
                 let (k, v) = (intermediate.row_range(part(1))?, intermediate.row_range(part(2))?);
                 let scale = 1.0 / libm::sqrtf(self.inputs as f32);
-                let mut context = ViewMut::new(workspace.narrow, T2T_WIDTH, width)?;
+                let mut context = pass.matrix(workspace.narrow, T2T_WIDTH, columns)?;
                 let operands = Attention { q: values.row_range(part(0))?, k, v, scale, biases: &[] };
-                attention(level, &operands, &mut context, workspace.wide)?;
-                values.row_range(part(2))?
+                attention(pass.level, &operands, &mut context, workspace.wide)?;
+                pass.done(Operation::Attention, 2 * T2T_WIDTH * columns * k.columns());
+                (values.row_range(part(2))?, context)
             }
         };
         kernels::materialise(&v, &mut out)?;
-        self.proj.run_residual(level, &View::new(workspace.narrow, T2T_WIDTH, width)?, 1.0, &mut out)?;
-        let mut normed = ViewMut::new(workspace.narrow, T2T_WIDTH, width)?;
-        self.norm2.run(level, &out.as_view(), EPS, &mut normed)?;
-        let mut hidden = ViewMut::new(workspace.wide, T2T_WIDTH, width)?;
-        self.fc1.run_gelu(level, &normed.as_view(), &mut hidden)?;
-        self.fc2.run_residual(level, &hidden.as_view(), 1.0, &mut out)
+        self.proj.run_residual(pass, Operation::Projection, &context.as_view(), 1.0, &mut out)?;
+        let mut normed = pass.matrix(workspace.narrow, T2T_WIDTH, columns)?;
+        self.norm2.run(pass, &out.as_view(), EPS, &mut normed)?;
+        let mut hidden = pass.matrix(workspace.wide, T2T_WIDTH, columns)?;
+        self.fc1.run_gelu(pass, Operation::Fc1, &normed.as_view(), &mut hidden)?;
+        self.fc2.run_residual(pass, Operation::Fc2, &hidden.as_view(), 1.0, &mut out)
     }
 }
 
 /// `[v; 1] phi(k)^T`, packed.
-fn sum_products<'s>(level: Level, intermediate: &Panels, scratch: &'s mut [f32]) -> Result<PackedMatrix<'s>, Error> {
+fn sum_products<'s>(pass: &Pass, intermediate: &Panels, scratch: &'s mut [f32]) -> Result<PackedMatrix<'s>, Error> {
     let (products, packed) = scratch.split_at_mut(aligned(VALUES * FEATURES));
     let products = &mut products[..VALUES * FEATURES];
     let (v, k_features) =
         (intermediate.row_range(0..VALUES)?, intermediate.row_range(VALUES + FEATURES..PERFORMER_ROWS)?);
-    token_products(level, &v, &k_features, products)?;
-    PackedMatrix::pack(&View::new(products, VALUES, FEATURES)?, packed)
+    token_products(pass.level, &v, &k_features, products)?;
+    let packed = PackedMatrix::pack(&View::new(products, VALUES, FEATURES)?, packed)?;
+    pass.done(Operation::Attention, VALUES * FEATURES * intermediate.columns());
+    Ok(packed)
 }
 
-/// `(v phi(k)^T) phi(q) / (sum phi(k) . phi(q) + 1e-8)` in the first 64 rows of `out`.
-fn linear_attention(level: Level, products: &PackedMatrix, q_features: &View, out: &mut [f32]) -> Result<(), Error> {
-    let width = q_features.columns();
-    let mut product = ViewMut::new(out, VALUES, width)?;
-    kernels::packed_matmul(level, products, q_features, kernels::Epilogue::Store, &mut product)?;
-    let (numerators, denominators) = out.split_at_mut(T2T_WIDTH * width);
-    for row in numerators.chunks_exact_mut(width) {
-        row.iter_mut().zip(&*denominators).for_each(|(y, sum)| *y /= sum + DENOMINATOR_EPS);
+/// `(v phi(k)^T) phi(q) / (sum phi(k) . phi(q) + 1e-8)`, at the front of `scratch`.
+fn linear_attention<'s>(
+    pass: &Pass,
+    products: &PackedMatrix,
+    q_features: &View,
+    scratch: &'s mut [f32],
+) -> Result<ViewMut<'s>, Error> {
+    let columns = q_features.columns();
+    let mut product = pass.matrix(scratch, VALUES, columns)?;
+    kernels::packed_matmul(pass.level, products, q_features, kernels::Epilogue::Store, &mut product)?;
+    let stride = columns.next_multiple_of(pass.level.lanes());
+    let (numerators, denominators) = scratch.split_at_mut(T2T_WIDTH * stride);
+    for row in numerators.chunks_exact_mut(stride) {
+        row[..columns].iter_mut().zip(&*denominators).for_each(|(y, sum)| *y /= sum + DENOMINATOR_EPS);
     }
-    Ok(())
+    pass.done(Operation::Attention, VALUES * FEATURES * columns);
+    pass.matrix(numerators, T2T_WIDTH, columns)
 }
