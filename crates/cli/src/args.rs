@@ -94,6 +94,30 @@ pub(crate) struct OptionalModelArgs {
     pub arch: Option<String>,
 }
 
+/// A checkpoint, or a built-in model with random weights.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("subject").required(true).multiple(true).args(["model", "arch"]))]
+pub(crate) struct SubjectArgs {
+    /// Checkpoint (safetensors)
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<PathBuf>,
+
+    /// Built-in model with random weights; with --model, the name of the file's model if the file does not describe it
+    #[arg(long, value_name = "NAME", value_parser = arch)]
+    pub arch: Option<String>,
+
+    #[command(flatten)]
+    pub settings: SettingArgs,
+}
+
+/// Changes to a built-in model.
+#[derive(Debug, Default, Args)]
+pub(crate) struct SettingArgs {
+    /// Set a key of the built-in model's description to a value, JSON or else a string: depth=6; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = setting)]
+    pub settings: Vec<(String, String)>,
+}
+
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The milliseconds are those of the model, without reading and resizing the image.
@@ -168,26 +192,22 @@ pub(crate) struct RunArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("subject").required(true).multiple(true).args(["model", "arch"]), after_help = "\
+#[command(after_help = "\
 Times are per call, a call being a batch; loading is not counted, nor are at least 3 calls in advance. \
 Multiply-accumulates are per image and counted on all tokens, whatever clever execution saves.
 
 Examples:
   shuffle-vit bench --arch deit_tiny --threads 1
   shuffle-vit bench --arch shuffle_deit_tiny --batch 8 --iters 20 --json
+  shuffle-vit bench --arch deit_tiny --set image_size=96 --set depth=6
   shuffle-vit bench --model tiny.safetensors --level portable
 
 JSON: {\"name\", \"dtype\", \"threads\", \"batch\", \"iters\", \"median_ms\", \"min_ms\", \"p90_ms\", \"images_per_s\", \"gmacs\", \
 \"gmacs_per_s\", \"params\", \"weight_bytes\", \"scratch_bytes\", \"peak_rss_bytes\", \"level\"}; peak_rss_bytes is the whole \
 process's, and null where the system does not tell (it is read from /proc/self/status).")]
 pub(crate) struct BenchArgs {
-    /// Checkpoint (safetensors)
-    #[arg(long, value_name = "FILE")]
-    pub model: Option<PathBuf>,
-
-    /// Built-in model with random weights; with --model, the name of the file's model if the file does not describe it
-    #[arg(long, value_name = "NAME", value_parser = arch)]
-    pub arch: Option<String>,
+    #[command(flatten)]
+    pub subject: SubjectArgs,
 
     /// Images a call
     #[arg(long, value_name = "B", default_value = "1", value_parser = batch, allow_negative_numbers = true)]
@@ -211,6 +231,7 @@ A file is loaded as the other commands load it, so one that passes here runs the
 Examples:
   shuffle-vit inspect tiny.safetensors
   shuffle-vit inspect --arch shuffle_deit_tiny --json
+  shuffle-vit inspect --arch swin_tiny --set depths=[2,2,4,2] --set shuffle=true
   shuffle-vit inspect timm.safetensors --arch deit_tiny
 
 JSON: {\"name\", \"params\", \"gmacs\", \"layers\": [{\"name\", \"params\", \"macs\"}]}")]
@@ -222,6 +243,9 @@ pub(crate) struct InspectArgs {
     /// Built-in model; with FILE, the name of the file's model if the file does not describe it
     #[arg(long, value_name = "NAME", value_parser = arch)]
     pub arch: Option<String>,
+
+    #[command(flatten)]
+    pub settings: SettingArgs,
 
     #[command(flatten)]
     pub level: LevelArgs,
@@ -262,12 +286,16 @@ The same seed gives the same file on every machine.
 Examples:
   shuffle-vit export-random --arch shuffle_deit_tiny --seed 7 random.safetensors
   shuffle-vit export-random --arch deit_small --seed 0 random.safetensors --json
+  shuffle-vit export-random --arch deit_tiny --set num_classes=10 --set image_size=96 small.safetensors
 
 JSON: {\"output\", \"params\", \"bytes\"}")]
 pub(crate) struct ExportRandomArgs {
     /// Built-in model
     #[arg(long, value_name = "NAME", value_parser = arch)]
     pub arch: String,
+
+    #[command(flatten)]
+    pub settings: SettingArgs,
 
     /// Whole number that the weights follow from
     #[arg(long, value_name = "S", default_value = "0", allow_negative_numbers = true)]
@@ -351,6 +379,13 @@ fn arch(name: &str) -> Result<String, String> {
     }
 }
 
+fn setting(word: &str) -> Result<(String, String), String> {
+    match word.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.into(), value.into())),
+        _ => Err("expected KEY=VALUE, such as depth=6".into()),
+    }
+}
+
 /// The built-in model that papers (`T2T-ViT-7`) or timm (`deit_tiny_patch16_224.fb_in1k`) call so.
 fn built_in_like(name: &str) -> Option<&'static str> {
     let name = name.to_lowercase().replace('-', "_");
@@ -412,6 +447,13 @@ mod tests {
         }
         assert!(arch("resnet50").unwrap_err().contains("expected deit_tiny, "));
         assert_eq!(arch("deit_tiny"), Ok("deit_tiny".into()));
+    }
+
+    #[test]
+    fn settings_are_split_at_the_first_sign() {
+        assert_eq!(setting("name=a=b"), Ok(("name".into(), "a=b".into())));
+        assert_eq!(setting("name="), Ok(("name".into(), String::new())));
+        assert!(setting("depth").is_err() && setting("=6").is_err() && setting("").is_err());
     }
 
     #[test]

@@ -15,7 +15,7 @@ use anyhow::{Result, bail};
 use clap::Parser;
 
 use crate::args::{Command, Program};
-use crate::diagnostics;
+use crate::diagnostics::{self, Usage};
 
 /// How a command ended that did not fail as a whole.
 pub(crate) enum Outcome {
@@ -45,7 +45,7 @@ pub fn main() -> ExitCode {
         Ok(Outcome::Partial) => ExitCode::FAILURE,
         Err(error) => {
             diagnostics::error(format_args!("{error:#}"));
-            ExitCode::FAILURE
+            if error.is::<Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }

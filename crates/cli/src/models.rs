@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use weights::{Checkpoint, Description, LoadedModel, Random, TensorFile};
 
-use crate::diagnostics::warn;
+use crate::args::{SettingArgs, SubjectArgs};
+use crate::diagnostics::{Usage, warn};
 use crate::images::ImageError;
+use crate::report;
 
 /// Bytes from a cache line on, so that a tensor of them can be read where it lies.
 #[repr(C, align(64))]
@@ -48,18 +50,47 @@ pub(crate) fn pack(file: &Path, checkpoint: Checkpoint) -> Result<Named> {
     named(LoadedModel::new(checkpoint)?, &stem)
 }
 
-/// A built-in model with fixed random weights.
-pub(crate) fn random(arch: &str) -> Result<Named> {
-    let description = describe(arch)?;
+/// A file's model, or a built-in one with fixed random weights.
+pub(crate) fn subject(args: &SubjectArgs) -> Result<Named> {
+    match (&args.model, &args.arch) {
+        (Some(file), arch) => {
+            check_unset(file, &args.settings)?;
+            load(file, arch.as_deref())
+        }
+        (None, arch) => {
+            let arch = arch.as_deref().context("name a model with --model or --arch")?;
+            random(describe(arch, &args.settings)?)
+        }
+    }
+}
+
+/// Refuses settings of a model whose tensors are there already.
+pub(crate) fn check_unset(file: &Path, settings: &SettingArgs) -> Result<()> {
+    let why = "a file's tensors have the sizes that it describes; --set changes models that --arch alone names";
+    ensure!(settings.settings.is_empty(), Usage(format!("--set cannot be used with {}: {why}", file.display())));
+    Ok(())
+}
+
+/// A model with fixed random weights.
+pub(crate) fn random(description: Description) -> Result<Named> {
+    check_size(&description)?;
     let mut weights = Random::new(BENCH_SEED).for_model(&description.config);
-    named(LoadedModel::from_tensors(description, &mut weights)?, arch)
+    named(LoadedModel::from_tensors(description, &mut weights)?, "random")
 }
 
 /// What a checkpoint of a built-in model says about itself.
-pub(crate) fn describe(arch: &str) -> Result<Description> {
-    let mut description = Description::new(weights::named(arch)?);
-    description.name = Some(arch.into());
-    Ok(description)
+pub(crate) fn describe(arch: &str, settings: &SettingArgs) -> Result<Description> {
+    let settings: Vec<_> = settings.settings.iter().map(|(key, value)| (&**key, &**value)).collect();
+    Ok(weights::named_with(arch, &settings).map_err(|error| Usage(format!("--set: {error}")))?)
+}
+
+/// Refuses a model that memory has no room for, as settings make one with a digit too many.
+pub(crate) fn check_size(description: &Description) -> Result<()> {
+    let bytes = description.config.params().saturating_mul(size_of::<f32>() as u64);
+    let room = usize::try_from(bytes).is_ok_and(|bytes| Vec::<u8>::new().try_reserve_exact(bytes).is_ok());
+    let name = description.name.as_deref().unwrap_or_default();
+    ensure!(room, "{name}: its weights would take {}, more than there is; set smaller sizes", report::bytes(bytes));
+    Ok(())
 }
 
 /// Refuses a model that no image can be the input of, once and not for each image.

@@ -241,6 +241,27 @@ fn inspect_tells_what_a_family_is_made_of() {
     );
 }
 
+#[test]
+fn settings_change_built_in_models() {
+    let program = Program::new();
+    let tiny = ["--arch", "deit_tiny", "--set", "image_size=96", "--set", "depth=6", "--set", "shuffle=true"];
+    let Some(Config::Vit(deit)) = Config::named("deit_tiny") else { panic!("deit_tiny is built in") };
+    let config = Config::Vit(VitConfig { image_size: 96, depth: 6, shuffle: true, ..deit });
+    let name = json!("deit_tiny(image_size=96, depth=6, shuffle=true)");
+    let inspection = program.json(&[&["inspect"], &tiny[..]].concat());
+    assert_eq!((&inspection["name"], &inspection["params"]), (&name, &json!(config.params())));
+    let timing = program.json(&[&["bench", "--iters", "1"], &tiny[..]].concat());
+    assert_eq!((&timing["name"], &timing["gmacs"]), (&name, &json!(config.macs() as f64 / 1e9)));
+    program.stdout(&[&["export-random", "out.safetensors"], &tiny[..]].concat());
+    let exported = program.json(&["inspect", "out.safetensors"]);
+    assert_eq!((&exported["name"], &exported["params"]), (&name, &json!(config.params())));
+
+    let swin = ["inspect", "--arch", "swin_tiny", "--set", "depths=[2,2,4,2]", "--set", "rescale=half"];
+    let text = program.stdout(&swin);
+    assert!(text.starts_with("swin_tiny(depths=[2,2,4,2], rescale=half): "), "{text}");
+    assert!(text.contains("3: 4 block(s)") && text.contains("rescale half"), "{text}");
+}
+
 /// The published figures of all built-in models, vanilla next to shuffled.
 #[test]
 fn table_has_every_model_in_exact_numbers() {

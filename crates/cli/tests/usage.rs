@@ -48,6 +48,41 @@ fn wrong_values_are_usage_errors() {
 }
 
 #[test]
+fn wrong_settings_are_usage_errors() {
+    let program = Program::new();
+    program.small_model("small.safetensors");
+    for command in [&["bench"][..], &["inspect"], &["export-random", "out.safetensors"]] {
+        let set = |settings: &[&str]| {
+            let flags: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
+            program.failure(2, &[command, &["--arch", "deit_tiny", "--json"], &flags[..]].concat())
+        };
+        says(
+            &set(&["dpeth=6"]),
+            &["deit_tiny(dpeth=6)", "`dpeth`", "nearest: `depth`", "keys of deit_tiny: image_size, "],
+        );
+        says(&set(&["depth=six"]), &["`depth`", "expected a whole number from 1 to 1024, found \"six\""]);
+        says(&set(&["shuffle=1"]), &["`shuffle`", "expected true or false, found 1"]);
+        says(
+            &set(&["heads=5", "image_size=100"]),
+            &["2 problems", "a divisor of dim 192", "a divisor of image_size 100"],
+        );
+        says(&set(&["depth=6", "depth=7"]), &["`depth`", "occurs once"]);
+        says(&set(&["dim=65536", "heads=1024", "depth=1024"]), &["smaller sizes", "the number of weights"]);
+        says(&set(&["depth"]), &["--set", "KEY=VALUE"]);
+        assert!(!program.path("out.safetensors").exists());
+    }
+    for file in [&["bench", "--model", "small.safetensors"][..], &["inspect", "small.safetensors"]] {
+        let error = program.failure(2, &[file, &["--arch", "deit_tiny", "--set", "depth=6"]].concat());
+        says(&error, &["--set", "small.safetensors", "tensors"]);
+    }
+    says(&program.failure(2, &["bench", "--set", "depth=6"]), &["--arch"]);
+    let huge = ["--arch", "deit_tiny", "--set", "dim=65536", "--set", "heads=1024"];
+    for command in [&["bench"][..], &["export-random", "out.safetensors"]] {
+        says(&program.failure(1, &[command, &huge].concat()), &["deit_tiny(dim=65536", "more than there is"]);
+    }
+}
+
+#[test]
 fn the_level_may_come_from_the_environment() {
     let program = Program::new();
     program.small_model("small.safetensors");

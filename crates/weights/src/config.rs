@@ -36,6 +36,16 @@ pub(crate) struct Entry {
     unknown_count: usize,
 }
 
+/// Keys of the description's family, all that may be set in it: the family itself is not among them.
+pub(crate) fn settable_keys(text: &str) -> Vec<&'static str> {
+    Entry::new(family::named_in(text)).keys().filter(|key| *key != "arch").collect()
+}
+
+/// Whether a description that does not have the key takes its value from the others.
+pub(crate) fn follows(key: &str) -> bool {
+    key != "name" && IMAGE_KEYS.contains(&key)
+}
+
 /// Reads the entry, key by key.
 pub(crate) fn read(text: &str, report: &mut Report) -> Entry {
     let mut entry = Entry::new(family::named_in(text));

@@ -135,11 +135,18 @@ pub struct Report {
     file: String,
     problems: Vec<Problem>,
     hidden: [usize; KINDS.len()],
+    advice: Option<String>,
 }
 
 impl Report {
     pub(crate) fn new(file: &str) -> Self {
-        Report { file: file.into(), problems: Vec::new(), hidden: [0; KINDS.len()] }
+        Report { file: file.into(), problems: Vec::new(), hidden: [0; KINDS.len()], advice: None }
+    }
+
+    /// A report that ends in this advice, whatever the problems are.
+    pub(crate) fn advising(mut self, advice: String) -> Self {
+        self.advice = Some(advice);
+        self
     }
 
     /// The file that the problems were found in.
@@ -193,6 +200,6 @@ impl fmt::Display for Report {
             writeln!(f, "  and {} more: {}", total - self.problems.len(), counts.join(", "))?;
         }
         let first = KINDS.into_iter().find(|kind| self.has(*kind));
-        f.write_str(first.map_or("", ProblemKind::advice))
+        f.write_str(self.advice.as_deref().or(first.map(ProblemKind::advice)).unwrap_or_default())
     }
 }

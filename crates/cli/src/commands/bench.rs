@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::Serialize;
 
 use super::Outcome;
@@ -41,10 +41,7 @@ struct Timing {
 }
 
 pub(super) fn execute(args: &BenchArgs) -> Result<Outcome> {
-    let named = match (&args.model, &args.arch) {
-        (Some(file), arch) => models::load(file, arch.as_deref())?,
-        (None, arch) => models::random(arch.as_deref().context("name a model with --model or --arch")?)?,
-    };
+    let named = models::subject(&args.subject)?;
     let config = named.model.description().config;
     let level = args.compute.level.level;
     let threads = Threads::from_args(&args.compute)?;

@@ -18,7 +18,8 @@ struct Summary {
 
 pub(super) fn execute(args: &ExportRandomArgs) -> Result<Outcome> {
     check_output(&args.output)?;
-    let description = models::describe(&args.arch)?;
+    let description = models::describe(&args.arch, &args.settings)?;
+    models::check_size(&description)?;
     let mut random = Random::new(args.seed).for_model(&description.config);
     let bytes = weights::save(&args.output, &description, &mut random)?;
     let output = args.output.to_string_lossy().into_owned();

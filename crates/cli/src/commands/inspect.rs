@@ -35,6 +35,7 @@ pub(super) fn execute(args: &InspectArgs) -> Result<Outcome> {
     let level = args.level.level;
     let inspection = match (&args.file, &args.arch) {
         (Some(file), arch) => {
+            models::check_unset(file, &args.settings)?;
             // Loading checks every value, so that a file which passes here runs.
             let named = models::load(file, arch.as_deref())?;
             let about = vec![("file", tensors(file)?), ("packed", bytes(named.model.weight_bytes() as u64))];
@@ -42,7 +43,9 @@ pub(super) fn execute(args: &InspectArgs) -> Result<Outcome> {
         }
         (None, arch) => {
             let arch = arch.as_deref().context("name a FILE or a model with --arch")?;
-            Inspection::new(arch.into(), &models::describe(arch)?, Vec::new(), level)
+            let description = models::describe(arch, &args.settings)?;
+            let name = description.name.clone().unwrap_or_else(|| arch.into());
+            Inspection::new(name, &description, Vec::new(), level)
         }
     };
     print(&inspection, args.output.json)?;

@@ -9,7 +9,7 @@ use vit::{Config, Level};
 
 use super::Outcome;
 use super::bench::{WARM_UP_CALLS, paint};
-use crate::args::TableArgs;
+use crate::args::{SettingArgs, TableArgs};
 use crate::buffer::Buffer;
 use crate::report::{Align, Report, Table, grouped, millis, print};
 use crate::stats::{millis_since, min};
@@ -74,7 +74,8 @@ impl Models {
     fn time(&mut self) -> Result<()> {
         let progress = diagnostics::progress(self.models.len() / 2, "pairs");
         for pair in self.models.as_chunks_mut::<2>().0 {
-            let models = [models::random(&pair[0].name)?, models::random(&pair[1].name)?];
+            let random = |name| models::random(models::describe(name, &SettingArgs::default())?);
+            let models = [random(&pair[0].name)?, random(&pair[1].name)?];
             let ms = time_in_turns(models.each_ref().map(|named| named.model.model()), self.level)?;
             pair[0].ms = Some(ms[0]);
             pair[1].ms = Some(ms[1]);

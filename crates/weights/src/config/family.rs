@@ -176,6 +176,7 @@ pub(crate) fn problem_of(error: &ConfigError) -> Problem {
         ConfigError::Conflict { first, second, why } => {
             new(first.split(' ').next().unwrap_or(first), why.into(), format!("{first} with {second}"))
         }
+        ConfigError::TooLarge { what } => new("config", "smaller sizes".into(), format!("an overflow of {what}")),
         ref other => new("config", "a possible configuration".into(), other.to_string()),
     }
 }
