@@ -216,7 +216,7 @@ impl<S: Simd> Tiles<S> for PackedProduct<'_, '_> {
             accumulate(s, self.a.columns, self.a.left(at.row), b, &mut acc);
         }
         // Over the constant R, so that the accumulators stay in registers.
-        for (r, acc) in acc.into_iter().enumerate() {
+        for (r, acc) in acc.iter().enumerate() {
             if r < at.rows {
                 self.finish_row(s, at.row + r, at.column..at.column + at.columns, acc);
             }
@@ -231,17 +231,17 @@ impl PackedProduct<'_, '_> {
         s: S,
         row: usize,
         columns: core::ops::Range<usize>,
-        acc: [S::F32; V],
+        acc: &[S::F32; V],
     ) {
         let epilogue = self.epilogue;
         let bias = s.splat(epilogue.bias().map_or(0.0, |bias| bias[row]));
         let out = &mut self.out_row(row)[columns];
-        for (acc, out) in acc.into_iter().zip(out.chunks_exact_mut(S::LANES)) {
+        for (acc, out) in acc.iter().zip(out.chunks_exact_mut(S::LANES)) {
             let before = match epilogue {
                 Epilogue::Residual { .. } => s.load(out),
                 _ => s.splat(0.0),
             };
-            s.store(epilogue.apply(s, acc, bias, before), out);
+            s.store(epilogue.apply(s, *acc, bias, before), out);
         }
     }
 

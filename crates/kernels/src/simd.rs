@@ -83,6 +83,12 @@ pub(crate) trait Simd: Copy {
         unsafe { self.load_ptr(p) }
     }
 
+    /// Brings the cache line of `p` near. Any address will do: nothing is read.
+    #[inline(always)]
+    fn prefetch(self, p: *const f32) {
+        let _ = p;
+    }
+
     /// `acc[v] += x * b[v]`: one row of a register tile at one k.
     ///
     /// # Safety

@@ -21,6 +21,8 @@ pub(crate) struct Right<'a> {
     pub columns: usize,
 }
 
+const AHEAD: usize = 512;
+
 /// The accumulators of a tile.
 pub(crate) type Tile<S, const R: usize, const V: usize> = [[<S as Simd>::F32; V]; R];
 
@@ -50,6 +52,7 @@ pub(crate) fn accumulate<S: Simd, const R: usize, const V: usize>(
     assert!(span([depth, V * S::LANES], [b.step, 1]) < b.data.len());
     let (mut ap, mut bp) = (a.data.as_ptr(), b.data.as_ptr());
     for _ in 0..depth {
+        s.prefetch(ap.wrapping_add(AHEAD));
         let mut bk = [s.splat(0.0); V];
         for (v, bk) in bk.iter_mut().enumerate() {
             // SAFETY: `bp` is k * b.step values into `b.data` and k is below `depth`: the second assertion.

@@ -93,6 +93,10 @@ impl Simd for Avx2 {
         avx2!(_mm256_set1_ps(x))
     }
     #[inline(always)]
+    fn prefetch(self, p: *const f32) {
+        avx2!(_mm_prefetch::<_MM_HINT_T0>(p.cast()))
+    }
+    #[inline(always)]
     unsafe fn load_ptr(self, p: *const f32) -> __m256 {
         // SAFETY: the caller's promise about `p`, the token's about the CPU.
         unsafe { _mm256_loadu_ps(p) }

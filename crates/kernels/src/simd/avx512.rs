@@ -51,6 +51,10 @@ impl Simd for Avx512 {
         avx512!(_mm512_set1_ps(x))
     }
     #[inline(always)]
+    fn prefetch(self, p: *const f32) {
+        avx512!(_mm_prefetch::<_MM_HINT_T0>(p.cast()))
+    }
+    #[inline(always)]
     unsafe fn load_ptr(self, p: *const f32) -> __m512 {
         // SAFETY: the caller's promise about `p`, the token's about the CPU.
         unsafe { _mm512_loadu_ps(p) }
