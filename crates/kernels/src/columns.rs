@@ -34,20 +34,28 @@ fn block_vectors<S: Simd>(vectors: usize) -> usize {
     if vectors == usual + 1 && S::TILE_ROWS[usual + 1] > 0 { vectors } else { vectors.clamp(1, usual) }
 }
 
-/// `V` vectors of a block; zeros beyond its end.
+/// `V` vectors of a block; zeros beyond its end, which only a single vector may reach.
 #[inline(always)]
 pub(crate) fn load<S: Simd, const V: usize>(s: S, block: &[f32]) -> [S::F32; V] {
+    if V == 1 && block.len() < S::LANES {
+        return [s.load_up_to(block); V];
+    }
+    let block = &block[..V * S::LANES];
     let mut x = [s.splat(0.0); V];
-    for (v, x) in x.iter_mut().enumerate() {
-        *x = s.load_up_to(&block[v * S::LANES..]);
+    for v in 0..V {
+        x[v] = s.load(&block[v * S::LANES..]);
     }
     x
 }
 
-/// Writes `V` vectors to a block, as far as it goes.
+/// Writes `V` vectors to a block, as far as it goes, if `V` is 1.
 #[inline(always)]
 pub(crate) fn store<S: Simd, const V: usize>(s: S, x: [S::F32; V], block: &mut [f32]) {
-    for (x, block) in x.into_iter().zip(block.chunks_mut(S::LANES)) {
-        s.store_up_to(x, block);
+    if V == 1 && block.len() < S::LANES {
+        return s.store_up_to(x[0], block);
+    }
+    let block = &mut block[..V * S::LANES];
+    for v in 0..V {
+        s.store(x[v], &mut block[v * S::LANES..]);
     }
 }

@@ -95,7 +95,8 @@ impl LayerNorm<'_, '_> {
         let mut sums = [[s.splat(0.0); V]; 4];
         let mut rows = rows(self.x);
         for _ in 0..self.x.rows() / 4 {
-            for (sum, row) in sums.iter_mut().zip(&mut rows) {
+            for sum in &mut sums {
+                let row = rows.next().expect("four more rows");
                 add_deviation::<S, V, POWER>(s, sum, load(s, &row[block.clone()]), center);
             }
         }

@@ -277,6 +277,66 @@ impl<'a> Panels<'a> {
         Column { data: self.data.get(start..).unwrap_or(&[]), stride: range.len(), len: self.rows.1 }
     }
 
+    /// A row's values at some columns, if they lie in one panel.
+    ///
+    /// ```
+    /// use kernels::{Level, Panels};
+    /// let x: Vec<f32> = (0..24).map(|i| i as f32).collect();
+    /// let panels = Panels::new(&x, 1, Level::PORTABLE.panels(24))?; // 8 columns each
+    /// assert_eq!(panels.row_slice(0, 3..5), Some(&[3.0, 4.0][..]));
+    /// assert_eq!(panels.row_slice(0, 7..9), None);
+    /// # Ok::<(), kernels::Error>(())
+    /// ```
+    ///
+    /// # Panics
+    /// If the row or a column is beyond the last.
+    #[inline]
+    pub fn row_slice(&self, row: usize, columns: Range<usize>) -> Option<&'a [f32]> {
+        if columns.is_empty() {
+            return Some(&[]);
+        }
+        let (panel, slice) = self.row_from(row, columns.start);
+        (columns.end + self.columns.0 <= panel.end).then(|| &slice[..columns.len()])
+    }
+
+    /// Copies a row's values at some columns, from as many panels as they lie in.
+    ///
+    /// ```
+    /// use kernels::{Level, Panels};
+    /// let x: Vec<f32> = (0..24).map(|i| i as f32).collect();
+    /// let panels = Panels::new(&x, 1, Level::PORTABLE.panels(24))?; // 8 columns each
+    /// let mut out = [0.0; 3];
+    /// panels.copy_row(0, 6..9, &mut out);
+    /// assert_eq!(out, [6.0, 7.0, 8.0]);
+    /// # Ok::<(), kernels::Error>(())
+    /// ```
+    ///
+    /// # Panics
+    /// If the row or a column is beyond the last, or `out` is not as long as the range.
+    pub fn copy_row(&self, row: usize, columns: Range<usize>, out: &mut [f32]) {
+        assert!(out.len() == columns.len(), "as many values as columns");
+        let (mut column, mut rest) = (columns.start, out);
+        while !rest.is_empty() {
+            let (panel, slice) = self.row_from(row, column);
+            let count = rest.len().min(panel.end - column - self.columns.0);
+            let (piece, after) = rest.split_at_mut(count);
+            piece.copy_from_slice(&slice[..count]);
+            column += count;
+            rest = after;
+        }
+    }
+
+    /// The panel of a column, and what follows from there on in a row.
+    #[inline]
+    fn row_from(&self, row: usize, column: usize) -> (Range<usize>, &'a [f32]) {
+        assert!(row < self.rows.1, "row beyond the last");
+        assert!(column < self.columns.1, "column beyond the last");
+        let column = self.columns.0 + column;
+        let range = self.layout.range(self.layout.panel_of(column));
+        let start = self.stored_rows * range.start + (self.rows.0 + row) * range.len() + column - range.start;
+        (range, &self.data[start..])
+    }
+
     /// One panel, whatever range of columns was taken.
     ///
     /// # Panics

@@ -1,7 +1,5 @@
 //! Sliding windows as columns: what a convolution's product reads, as `torch.nn.Unfold` orders it.
 
-use core::ops::Range;
-
 use kernels::{Panels, ViewMut};
 
 /// Square windows over a square map.
@@ -14,8 +12,17 @@ pub(crate) struct Windows {
     pub padding: usize,
 }
 
-/// Columns that are unfolded together: as many as the widest panel has.
-const CHUNK: usize = 64;
+/// Windows next to each other in a row of the grid, which become columns next to each other.
+#[derive(Clone, Copy)]
+struct Run {
+    column: usize,
+    len: usize,
+    /// Row and column of the first window's corner, counted from the padding's.
+    corner: [usize; 2],
+}
+
+/// Pixels of a row of the map that a run may see where they must be put together: from several panels, or with padding.
+const SPAN: usize = 256;
 
 impl Windows {
     /// Windows in a row and in a column.
@@ -33,40 +40,72 @@ impl Windows {
     ///
     /// Pixels in the padding are zero, and so are columns without a window.
     pub(crate) fn unfold(&self, map: &Panels, windows: impl Iterator<Item = Option<usize>>, out: &mut ViewMut) {
-        let grid = self.grid();
-        let mut corners = windows.map(|window| window.map(|w| [w / grid * self.stride, w % grid * self.stride]));
-        for start in (0..out.columns()).step_by(CHUNK) {
-            let end = out.columns().min(start + CHUNK);
-            let mut chunk = [None; CHUNK];
-            chunk[..end - start].iter_mut().for_each(|corner| *corner = corners.next().flatten());
-            self.unfold_chunk(map, &chunk, start..end, out);
+        let mut windows = windows.take(out.columns()).enumerate().peekable();
+        while let Some((column, window)) = windows.next() {
+            let Some(first) = window else {
+                (0..out.rows()).for_each(|row| *out.at_mut(row, column) = 0.0);
+                continue;
+            };
+            let mut run = Run { column, len: 1, corner: self.corner(first) };
+            while (first + run.len) % self.grid() > 0
+                && self.span(run.len + 1) <= SPAN
+                && windows.next_if_eq(&(column + run.len, Some(first + run.len))).is_some()
+            {
+                run.len += 1;
+            }
+            self.unfold_run(map, run, out);
         }
     }
 
-    /// Some columns, by their windows' corners: a place in the window at a time, so that rows of `out` are written in one go.
-    fn unfold_chunk(&self, map: &Panels, corners: &[Option<[usize; 2]>], columns: Range<usize>, out: &mut ViewMut) {
-        let places = self.kernel * self.kernel;
-        for place in 0..places {
-            let mut pixels = [None; CHUNK];
-            for (pixel, corner) in pixels.iter_mut().zip(corners) {
-                *pixel = corner
-                    .and_then(|corner| self.pixel(corner, [place / self.kernel, place % self.kernel]))
-                    .map(|pixel| map.column(pixel));
-            }
+    /// Pixels in a row that so many windows next to each other see.
+    fn span(&self, windows: usize) -> usize {
+        (windows - 1) * self.stride + self.kernel
+    }
+
+    /// The corner of a window.
+    fn corner(&self, window: usize) -> [usize; 2] {
+        [window / self.grid() * self.stride, window % self.grid() * self.stride]
+    }
+
+    /// A run's columns, a row of the map at a time.
+    fn unfold_run(&self, map: &Panels, run: Run, out: &mut ViewMut) {
+        let span = self.span(run.len);
+        // What of the span lies on the map, counted from the map's first column.
+        let from = run.corner[1].saturating_sub(self.padding);
+        let to = self.side.min((run.corner[1] + span).saturating_sub(self.padding));
+        let skipped = self.padding.saturating_sub(run.corner[1]);
+        let mut buffer = [0.0; SPAN];
+        for y in 0..self.kernel {
+            let row = (run.corner[0] + y).checked_sub(self.padding).filter(|&row| row < self.side);
             for channel in 0..map.rows() {
-                let row = &mut out.row_mut(channel * places + place).expect("rows are contiguous")[columns.clone()];
-                for (value, pixel) in row.iter_mut().zip(&pixels) {
-                    *value = pixel.map_or(0.0, |pixel| pixel.at(channel));
+                let first = (channel * self.kernel + y) * self.kernel;
+                let Some(row) = row else {
+                    (first..first + self.kernel).for_each(|place| columns(out, place, &run).fill(0.0));
+                    continue;
+                };
+                let pixels = row * self.side + from..row * self.side + to;
+                let seen = match map.row_slice(channel, pixels.clone()) {
+                    Some(slice) if slice.len() == span => slice,
+                    _ => {
+                        map.copy_row(channel, pixels, &mut buffer[skipped..skipped + to - from]);
+                        &buffer[..span]
+                    }
+                };
+                for x in 0..self.kernel {
+                    let mut at = x;
+                    for value in columns(out, first + x, &run) {
+                        *value = seen[at];
+                        at += self.stride;
+                    }
                 }
             }
         }
     }
+}
 
-    /// The pixel at a place of a window, unless it lies in the padding; `corner` counts from the padding's.
-    fn pixel(&self, corner: [usize; 2], place: [usize; 2]) -> Option<usize> {
-        let [y, x] = [0, 1].map(|i| (corner[i] + place[i]).checked_sub(self.padding).filter(|&p| p < self.side));
-        Some(y? * self.side + x?)
-    }
+/// A row of `out` at a run's columns.
+fn columns<'o>(out: &'o mut ViewMut, row: usize, run: &Run) -> &'o mut [f32] {
+    &mut out.row_mut(row).expect("rows are contiguous")[run.column..][..run.len]
 }
 
 #[cfg(test)]

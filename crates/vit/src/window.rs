@@ -1,5 +1,7 @@
 //! Attention windows: the order in which a stage keeps its tokens, and what a shift changes.
 
+use core::ops::Range;
+
 /// A square map cut into square windows: tokens window by window, row-major within each and among them, on the map rolled by
 /// `-shift` in both directions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,11 +31,34 @@ impl WindowOrder {
         self.rolled(place).map(|p| (p + self.shift) % self.side)
     }
 
+    /// Rows and columns on the map of the tokens at consecutive places: an odometer, where [`WindowOrder::token`] divides.
+    pub(crate) fn tokens(&self, places: Range<usize>) -> impl Iterator<Item = [usize; 2]> + use<> {
+        let WindowOrder { side, window, .. } = *self;
+        let wrap = move |p: usize| if p >= side { p - side } else { p };
+        let shift = self.shift;
+        let mut next = if places.is_empty() { [0, 0] } else { self.rolled(places.start) };
+        let mut corner = next.map(|p| p / window * window);
+        places.map(move |_| {
+            let token = next.map(|p| wrap(p + shift));
+            next[1] += 1;
+            if next[1] == corner[1] + window {
+                next = [next[0] + 1, corner[1]];
+            }
+            if next[0] == corner[0] + window {
+                corner = if corner[1] + window == side { [next[0], 0] } else { [corner[0], corner[1] + window] };
+                next = corner;
+            }
+            token
+        })
+    }
+
     /// The place in this order of the token at a row and column of the map.
     pub(crate) fn place(&self, token: [usize; 2]) -> usize {
-        let [y, x] = token.map(|p| (p + self.side - self.shift) % self.side);
-        let window = y / self.window * (self.side / self.window) + x / self.window;
-        window * self.window_tokens() + y % self.window * self.window + x % self.window
+        // Sides are at most 2^20, and a short division is a fast one.
+        let [window, across] = [self.window as u32, (self.side / self.window) as u32];
+        let [y, x] = token.map(|p| if p >= self.shift { p - self.shift } else { p + self.side - self.shift } as u32);
+        let (in_window, within) = (y / window * across + x / window, y % window * window + x % window);
+        in_window as usize * self.window_tokens() + within as usize
     }
 
     /// Whether a shifted window joins tokens that are no neighbours on the map, so that a mask must part them.
@@ -60,6 +85,10 @@ mod tests {
             let order = WindowOrder { side, window, shift };
             for place in 0..side * side {
                 assert_eq!(order.place(order.token(place)), place, "{order:?}");
+            }
+            for start in 0..side * side {
+                let end = side * side;
+                assert!(order.tokens(start..end).eq((start..end).map(|place| order.token(place))), "{order:?} {start}");
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use kernels::{ChannelOrder, Error, PanelLayout, Panels, View, ViewMut};
+use kernels::{ChannelOrder, Column, Error, PanelLayout, Panels, View, ViewMut};
 
 use crate::RunError;
 use crate::block::{Block, Workspace};
@@ -64,7 +64,7 @@ impl StageRun<'_> {
         let image = Panels::single(image, config.in_channels, side * side)?;
         let order = self.windows(0);
         self.for_each_panel(channels, stream, workspaces, &|panel, mut x, workspace| {
-            let tokens = self.places(panel).map(|t| order.token(t)).map(|[y, x]| Some(y * self.stage.side + x));
+            let tokens = order.tokens(self.places(panel)).map(|[y, x]| Some(y * self.stage.side + x));
             let mut unfolded = self.pass.matrix(workspace.wide, inputs, x.columns())?;
             patches.unfold(&image, tokens, &mut unfolded);
             self.pass.done(Operation::Unfold, 0);
@@ -96,19 +96,17 @@ impl StageRun<'_> {
         for part in 0..halves {
             let (norm, reduction) = (Norm::cut(cut, merged), Linear::cut(cut, merged / 2, merged));
             self.for_each_panel(self.stage.channels, stream, workspaces, &|panel, x, workspace| {
-                let mut cells = self.pass.matrix(workspace.wide, merged, x.columns())?;
+                let mut merging = self.pass.matrix(workspace.wide, merged, x.columns())?;
                 // Columns of the 2x2 cells in the order (0, 0), (1, 0), (0, 1), (1, 1).
                 for quadrant in 0..4 {
-                    let places = self.places(panel).map(|place| {
-                        let [y, x] = order.token(place);
-                        from.place([2 * y + quadrant % 2, 2 * x + quadrant / 2])
-                    });
-                    let mut out = cells.reborrow().row_range(quadrant * half..(quadrant + 1) * half)?;
-                    gather(source, part * half..(part + 1) * half, places, &mut out);
+                    let cells = order.tokens(self.places(panel));
+                    let places = cells.map(|[y, x]| from.place([2 * y + quadrant % 2, 2 * x + quadrant / 2]));
+                    let mut out = merging.reborrow().row_range(quadrant * half..(quadrant + 1) * half)?;
+                    gather(source, part * half..(part + 1) * half, places, &mut out)?;
                 }
                 self.pass.done(Operation::Gather, 0);
                 let mut normed = self.pass.matrix(workspace.narrow, merged, x.columns())?;
-                norm.run(self.pass, &cells.as_view(), config.layer_norm_eps as f32, &mut normed)?;
+                norm.run(self.pass, &merging.as_view(), config.layer_norm_eps as f32, &mut normed)?;
                 let mut out = x.row_range(part * merged / 2..(part + 1) * merged / 2)?;
                 Ok(reduction.run(self.pass, Operation::Merging, &normed.as_view(), &mut out)?)
             })?;
@@ -137,9 +135,9 @@ impl StageRun<'_> {
                 let x = source.panel(panel)?.row_range(0..dim)?;
                 return Ok(block.project(self.pass, &x, &mut qkv, workspace.narrow)?);
             }
-            let places = self.places(panel).map(|place| self.windows(0).place(windows.token(place)));
+            let places = windows.tokens(self.places(panel)).map(|token| self.windows(0).place(token));
             let mut x = self.pass.matrix(workspace.wide, dim, qkv.columns())?;
-            gather(&source, 0..dim, places, &mut x);
+            gather(&source, 0..dim, places, &mut x)?;
             self.pass.done(Operation::Gather, 0);
             Ok(block.project(self.pass, &x.as_view(), &mut qkv, workspace.narrow)?)
         })?;
@@ -157,7 +155,7 @@ impl StageRun<'_> {
                 let context = self.attend(block, biases, &windows, &qkv, panel, workspace)?;
                 block.join(self.pass, &context.as_view(), &mut x)?;
             } else {
-                let places = self.places(panel).map(|place| windows.place(self.windows(0).token(place)));
+                let places = self.windows(0).tokens(self.places(panel)).map(|token| windows.place(token));
                 add_gathered(block.alpha(), &shifted, places, &mut x);
                 self.pass.done(Operation::Gather, 0);
             }
@@ -225,21 +223,56 @@ fn fill_mask<'s>(windows: &WindowOrder, window: usize, scratch: &'s mut [f32]) -
     View::new(mask, n, n)
 }
 
-/// Column `c` of `out` becomes the given channels of the stream's token at the c-th place.
-fn gather(source: &Stream, channels: Range<usize>, places: impl Iterator<Item = usize>, out: &mut ViewMut) {
-    for (column, place) in places.enumerate() {
-        for (row, x) in source.token(place, channels.clone()).enumerate() {
-            *out.at_mut(row, column) = x;
+/// Columns that are gathered together.
+const CHUNK: usize = 64;
+
+/// Calls `work(first column, tokens)` for the columns of `y` at the given places, some at a time: gathered row by row, each
+/// row is written in one go.
+fn for_each_chunk<'y>(
+    y: &Panels<'y>,
+    mut places: impl Iterator<Item = usize>,
+    mut work: impl FnMut(usize, &[Column<'y>]),
+) {
+    let Some(place) = places.next() else { return };
+    let (mut first, mut next) = (0, Some(place));
+    while let Some(place) = next {
+        let mut tokens = [y.column(place); CHUNK];
+        let mut count = 1;
+        next = places.next();
+        while let Some(place) = next.filter(|_| count < CHUNK) {
+            tokens[count] = y.column(place);
+            count += 1;
+            next = places.next();
         }
+        work(first, &tokens[..count]);
+        first += count;
     }
+}
+
+/// Column `c` of `out` becomes the given channels of the stream's token at the c-th place.
+fn gather(
+    source: &Stream,
+    channels: Range<usize>,
+    places: impl Iterator<Item = usize>,
+    out: &mut ViewMut,
+) -> Result<(), Error> {
+    let stream = Panels::new(source.data, source.order.channels(), source.layout)?;
+    for_each_chunk(&stream, places, |first, tokens| {
+        for (row, position) in channels.clone().enumerate() {
+            let channel = source.order.channel(position);
+            let out = &mut out.row_mut(row).expect("a row-major matrix")[first..];
+            out.iter_mut().zip(tokens).for_each(|(y, token)| *y = token.at(channel));
+        }
+    });
+    Ok(())
 }
 
 /// `x = scale * x + column of y`, the columns of `y` being those at the given places.
 fn add_gathered(scale: f32, y: &Panels, places: impl Iterator<Item = usize>, x: &mut ViewMut) {
-    for (column, place) in places.enumerate() {
-        for (r, y) in y.column(place).iter().enumerate() {
-            let x = x.at_mut(r, column);
-            *x = scale * *x + y;
+    for_each_chunk(y, places, |first, tokens| {
+        for row in 0..x.rows() {
+            let x = &mut x.row_mut(row).expect("panels have contiguous rows")[first..];
+            x.iter_mut().zip(tokens).for_each(|(x, token)| *x = scale * *x + token.at(row));
         }
-    }
+    });
 }
