@@ -38,6 +38,6 @@ pub use config::{
 };
 pub use kernels::Level;
 pub use model::{Model, RunError, Tap, pack, packed_len};
-pub use packing::PackError;
+pub use packing::{PACKED_VERSION, PackError};
 pub use pass::{Operation, Watch};
 pub use tensors::Tensors;

@@ -10,6 +10,17 @@ use crate::{ConfigError, TensorName, Tensors};
 /// Pieces start at multiples of this many values: 64 bytes.
 pub(crate) const ALIGN: usize = 16;
 
+/// The order in which values are packed, as a number that every change of it raises: what [`crate::pack`] wrote under one
+/// number a [`crate::Model`] of another would misread, so whoever keeps packed weights keeps the number beside them.
+///
+/// ```
+/// let (kept_with_the_weights, understood) = (1, vit::PACKED_VERSION);
+/// if kept_with_the_weights != understood {
+///     println!("pack the checkpoint again");
+/// }
+/// ```
+pub const PACKED_VERSION: u32 = 1;
+
 /// Values that a piece of `len` takes up.
 pub(crate) const fn aligned(len: usize) -> usize {
     len.div_ceil(ALIGN) * ALIGN
