@@ -107,63 +107,43 @@ impl<S: Simd> ColumnBlock<S> for Head<'_, '_> {
     #[inline(always)]
     fn block<const V: usize>(&mut self, s: S, column: usize, columns: usize) {
         let width = V * S::LANES;
-        let Attention { k, v, mut scale, biases, .. } = *self.operands;
+        let Attention { k, v, scale, biases, .. } = *self.operands;
         let keys = k.columns();
         let scores = &mut self.scratch[..keys * width];
         let q = Right { data: &self.q[column.min(self.q.len())..], step: self.q_step, columns };
+        let mut max = [s.splat(f32::NEG_INFINITY); MAX_BLOCK];
         for (first, piece) in k.pieces() {
-            let mut tiles = Scores { depth: k.rows(), k: left(&piece), q, scores: &mut scores[first * width..] };
+            let scores = &mut scores[first * width..];
+            let mut tiles = Scores { depth: k.rows(), k: left(&piece), q, scale, biases, first, scores, max };
             cover_rows::<S, _, V>(s, piece.columns(), column, columns, &mut tiles);
+            max = tiles.max;
         }
         let mut matrix = ViewMut::new(scores, keys, width).expect("the slice was cut to this size");
-        if !biases.is_empty() {
-            add_biases::<S, V>(s, &mut matrix, scale, biases, column..column + columns);
-            scale = 1.0;
-        }
-        let sums: [S::F32; V] = exponentials(s, &mut matrix, 0..width, scale);
-        let mut inverse = sums;
-        for v in 0..V {
-            inverse[v] = s.div(s.splat(1.0), sums[v]);
+        let mut inverse: [S::F32; V] = exponentials(s, &mut matrix, 0..width, &max);
+        for inverse in &mut inverse {
+            *inverse = s.div(s.splat(1.0), *inverse);
         }
         let mut tiles = Context { v: &v, p: scores, inverse: &inverse, out: self.out };
         cover_rows::<S, _, V>(s, v.rows(), column, columns, &mut tiles);
     }
 }
 
-/// `scores = scale * scores + sum of the biases' columns`
-#[inline(always)]
-fn add_biases<S: Simd, const V: usize>(
-    s: S,
-    scores: &mut ViewMut,
-    scale: f32,
-    biases: &[View],
-    columns: core::ops::Range<usize>,
-) {
-    for key in 0..scores.rows() {
-        let row = scores.row_mut(key).expect("a row-major matrix");
-        let mut y = load::<S, V>(s, row);
-        for (b, bias) in biases.iter().enumerate() {
-            let bias = bias.row(key).expect("rows are contiguous: checked by attention");
-            let bias = load::<S, V>(s, &bias[columns.clone()]);
-            let factor = s.splat(if b == 0 { scale } else { 1.0 });
-            for v in 0..V {
-                y[v] = s.mul_add(y[v], factor, bias[v]);
-            }
-        }
-        store(s, y, row);
-    }
-}
-
-/// `scores[key][query] = k[:, key] . q[:, query]` for the keys of one panel.
-struct Scores<'a> {
+/// `scores[key][query] = scale * k[:, key] . q[:, query] + sum of biases[key][query]` for the keys of one panel, and the
+/// largest of each column.
+struct Scores<'a, S: Simd> {
     depth: usize,
     /// The panel, a key's channels standing a row apart.
     k: Left<'a>,
     q: Right<'a>,
+    scale: f32,
+    biases: &'a [View<'a>],
+    /// The panel's first key.
+    first: usize,
     scores: &'a mut [f32],
+    max: [S::F32; MAX_BLOCK],
 }
 
-impl<S: Simd> Tiles<S> for Scores<'_> {
+impl<S: Simd> Tiles<S> for Scores<'_, S> {
     const PADDED_ROWS: bool = false;
 
     #[inline(always)]
@@ -174,8 +154,22 @@ impl<S: Simd> Tiles<S> for Scores<'_> {
         accumulate(s, self.depth, keys, self.q, &mut acc);
         let width = V * S::LANES;
         let rows = &mut self.scores[at.row * width..][..R * width];
-        for (row, acc) in rows.chunks_exact_mut(width).zip(acc) {
-            store(s, acc, row);
+        for (r, row) in rows.chunks_exact_mut(width).enumerate() {
+            let mut y = acc[r];
+            for y in &mut y {
+                *y = s.mul(*y, s.splat(self.scale));
+            }
+            for bias in self.biases {
+                let bias = bias.row(self.first + at.row + r).expect("rows are contiguous: checked by attention");
+                let bias = load::<S, V>(s, &bias[at.column..at.column + at.columns]);
+                for v in 0..V {
+                    y[v] = s.add(y[v], bias[v]);
+                }
+            }
+            for v in 0..V {
+                self.max[v] = s.max(y[v], self.max[v]);
+            }
+            store(s, y, row);
         }
     }
 }

@@ -26,9 +26,7 @@ pub(crate) fn exp<S: Simd>(s: S, x: S::F32) -> S::F32 {
     let r = s.mul_add(n, s.splat(-LN2_LOW), r);
     let p = polynomial(s, r, &P);
     let e = s.add(s.mul_add(s.mul(r, r), p, r), s.splat(1.0));
-    // 2^n in two steps: n reaches 128, one beyond the largest exponent.
-    let scaled = s.mul(s.add(e, e), s.pow2(s.sub(n, s.splat(1.0))));
-    s.select_lt(x, s.splat(LOWEST), s.splat(0.0), scaled)
+    s.select_lt(x, s.splat(LOWEST), s.splat(0.0), s.scale_by_pow2(e, n))
 }
 
 /// The normal distribution function `(1 + erf(x / sqrt 2)) / 2`, to within 3.1e-7 absolutely.

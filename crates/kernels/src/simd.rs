@@ -83,6 +83,13 @@ pub(crate) trait Simd: Copy {
         unsafe { self.load_ptr(p) }
     }
 
+    /// `x * 2^n` for integral `n` from -125 to 128, where the result is no subnormal number.
+    #[inline(always)]
+    fn scale_by_pow2(self, x: Self::F32, n: Self::F32) -> Self::F32 {
+        // In two steps: 2^128 is no f32.
+        self.mul(self.add(x, x), self.pow2(self.sub(n, self.splat(1.0))))
+    }
+
     /// Brings the cache line of `p` near. Any address will do: nothing is read.
     #[inline(always)]
     fn prefetch(self, p: *const f32) {

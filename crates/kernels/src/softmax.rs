@@ -44,7 +44,14 @@ impl<S: Simd> ColumnBlock<S> for Softmax<'_, '_> {
     #[inline(always)]
     fn block<const V: usize>(&mut self, s: S, column: usize, columns: usize) {
         let block = column..column + columns;
-        let sums = exponentials::<S, V>(s, self.0, block.clone(), 1.0);
+        let mut max = [s.splat(f32::NEG_INFINITY); V];
+        for r in 0..self.0.rows() {
+            let row = load::<S, V>(s, &row_mut(self.0, r)[block.clone()]);
+            for v in 0..V {
+                max[v] = s.max(row[v], max[v]);
+            }
+        }
+        let sums = exponentials::<S, V>(s, self.0, block.clone(), &max);
         for r in 0..self.0.rows() {
             let row = &mut row_mut(self.0, r)[block.clone()];
             let mut y = load::<S, V>(s, row);
@@ -56,32 +63,20 @@ impl<S: Simd> ColumnBlock<S> for Softmax<'_, '_> {
     }
 }
 
-/// Replaces each `x` by `exp(scale * x - max of its column's scale * x)` in a block of columns, and gives the columns' sums.
+/// Replaces each `x` by `exp(x - max of its column)` in a block of columns, and gives the columns' sums.
 #[inline(always)]
 pub(crate) fn exponentials<S: Simd, const V: usize>(
     s: S,
     x: &mut ViewMut,
     block: Range<usize>,
-    scale: f32,
+    max: &[S::F32],
 ) -> [S::F32; V] {
-    let scales = s.splat(scale);
-    let mut max = [s.splat(f32::NEG_INFINITY); V];
-    for r in 0..x.rows() {
-        let row = load::<S, V>(s, &row_mut(x, r)[block.clone()]);
-        for v in 0..V {
-            max[v] = s.max(s.mul(row[v], scales), max[v]);
-        }
-    }
-    let mut shift = max;
-    for v in 0..V {
-        shift[v] = s.sub(s.splat(0.0), max[v]);
-    }
     let mut sums = [s.splat(0.0); V];
     for r in 0..x.rows() {
         let row = &mut row_mut(x, r)[block.clone()];
         let mut e = load::<S, V>(s, row);
         for v in 0..V {
-            e[v] = exp(s, s.mul_add(e[v], scales, shift[v]));
+            e[v] = exp(s, s.sub(e[v], max[v]));
             sums[v] = s.add(sums[v], e[v]);
         }
         store(s, e, row);
