@@ -1,18 +1,21 @@
-//! Each kernel at each level on DeiT-Tiny's shapes, products beside `matrixmultiply`. Throughput counts multiply-accumulates
+//! Each kernel at each level on the models' shapes, products beside `matrixmultiply`. Throughput counts multiply-accumulates
 //! of products and values of everything else. `cargo bench -p benches --bench kernels -- matmul`
-#![allow(missing_docs, reason = "criterion's macros")]
+//!
+//! The table at the end has each product's share of the peak: of what [`kernels::multiply_add_loop`] does, measured before
+//! and after every millisecond of it.
 
-use benches::{Aligned, levels};
-use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+#[path = "kernels/matmul.rs"]
+mod matmul;
+
+use std::time::Duration;
+
+use benches::{Aligned, PeakShares, Product, assert_close, bench_peak, levels};
+use criterion::{BatchSize, Criterion, Throughput};
 use kernels::*;
 
 const TOKENS: usize = 197;
 const DIM: usize = 192;
 const HEAD_DIM: usize = 64;
-
-/// Name, M and K of DeiT-Tiny's products.
-const PRODUCTS: [(&str, usize, usize); 4] =
-    [("qkv", 576, 192), ("proj", 192, 192), ("fc1", 768, 192), ("fc2", 192, 768)];
 
 /// Calls `work(panel's values of a, of b)` for each panel of two matrices.
 fn for_each_panel(
@@ -29,71 +32,7 @@ fn for_each_panel(
     }
 }
 
-fn matmul(c: &mut Criterion) {
-    for (name, m, k) in PRODUCTS {
-        let mut group = c.benchmark_group(format!("matmul/deit_tiny_{name}"));
-        group.throughput(Throughput::Elements((m * k * TOKENS) as u64));
-        let (weight, bias) = (Aligned::painted(m * k), Aligned::painted(m));
-        let tokens = Aligned::painted(k * TOKENS);
-        let mut buffer = Aligned::zeros(PackedMatrix::packed_len(m, k));
-        let packed = PackedMatrix::pack(&View::new(&weight, m, k).unwrap(), &mut buffer).unwrap();
-        let mut expected = vec![0.0; m * TOKENS];
-        let general = |out: &mut [f32]| {
-            // SAFETY: the slices hold m x k, k x n and m x n values, row-major.
-            unsafe {
-                let (a, b, out) = (weight.as_ptr(), tokens.as_ptr(), out.as_mut_ptr());
-                let (k_stride, n) = (k as isize, TOKENS as isize);
-                matrixmultiply::sgemm(m, k, TOKENS, 1.0, a, k_stride, 1, b, n, 1, 0.0, out, n, 1);
-            }
-        };
-        general(&mut expected);
-        for level in levels() {
-            let layout = level.panels(TOKENS);
-            let (mut b, mut out) = (Aligned::zeros(k * layout.padded()), Aligned::zeros(m * layout.padded()));
-            for p in 0..layout.count() {
-                let (range, valid) = (layout.range(p), layout.valid(p));
-                for r in 0..k {
-                    let row = &mut b[k * range.start + r * range.len()..][..valid];
-                    row.copy_from_slice(&tokens[r * TOKENS + range.start..][..valid]);
-                }
-            }
-            let mut run = |epilogue: Epilogue| {
-                for_each_panel(&layout, (&b, k), (&mut out, m), |x, mut y| {
-                    packed_matmul(level, &packed, &x, epilogue, &mut y).unwrap();
-                });
-            };
-            run(Epilogue::Store);
-            for p in 0..layout.count() {
-                let (range, valid) = (layout.range(p), layout.valid(p));
-                for (r, row) in expected.chunks(TOKENS).enumerate() {
-                    let found = &out[m * range.start + r * range.len()..][..valid];
-                    assert_close(found, &row[range.start..][..valid]);
-                }
-            }
-            let mut run = |epilogue: Epilogue| {
-                for_each_panel(&layout, (&b, k), (&mut out, m), |x, mut y| {
-                    packed_matmul(level, &packed, &x, epilogue, &mut y).unwrap();
-                });
-            };
-            group.bench_function(level.name(), |bencher| bencher.iter(|| run(Epilogue::Bias(&bias))));
-            if name == "fc1" {
-                group
-                    .bench_function(format!("{level}_gelu"), |bencher| bencher.iter(|| run(Epilogue::BiasGelu(&bias))));
-            }
-        }
-        group.bench_function("matrixmultiply", |bencher| bencher.iter(|| general(&mut expected)));
-    }
-}
-
-/// An answer is checked before it is timed.
-fn assert_close(found: &[f32], expected: &[f32]) {
-    let close = found.iter().zip(expected).all(|(x, y)| (x - y).abs() < 1e-3);
-    assert!(close && found.len() == expected.len(), "the answers differ");
-}
-
-fn attention_head(c: &mut Criterion) {
-    let mut group = c.benchmark_group("attention/deit_tiny_head");
-    group.throughput(Throughput::Elements((2 * TOKENS * TOKENS * HEAD_DIM) as u64));
+fn attention_head(c: &mut Criterion, shares: &mut PeakShares) {
     for level in levels() {
         let layout = level.panels(TOKENS);
         let qkv = Aligned::painted(3 * HEAD_DIM * layout.padded());
@@ -102,15 +41,57 @@ fn attention_head(c: &mut Criterion) {
         let v = panels.row_range(2 * HEAD_DIM..3 * HEAD_DIM).unwrap();
         let mut out = Aligned::zeros(HEAD_DIM * layout.padded());
         let mut scratch = Aligned::zeros(attention_scratch_len(TOKENS));
-        group.bench_function(level.name(), |bencher| {
-            bencher.iter(|| {
-                for_each_panel(&layout, (&qkv, 3 * HEAD_DIM), (&mut out, HEAD_DIM), |x, mut y| {
-                    let q = x.row_range(0..HEAD_DIM).unwrap();
-                    let operands = Attention { q, k, v, scale: 0.125, biases: &[] };
-                    attention(level, &operands, &mut y, &mut scratch).unwrap();
-                });
+        let macs = 2 * TOKENS * TOKENS * HEAD_DIM;
+        let product = Product { group: "attention/deit_tiny_head", function: level.name(), level, macs };
+        shares.bench(c, &product, || {
+            for_each_panel(&layout, (&qkv, 3 * HEAD_DIM), (&mut out, HEAD_DIM), |x, mut y| {
+                let q = x.row_range(0..HEAD_DIM).unwrap();
+                let operands = Attention { q, k, v, scale: 0.125, biases: &[] };
+                attention(level, &operands, &mut y, &mut scratch).unwrap();
             });
         });
+    }
+}
+
+/// A head of a window of 7x7 tokens with its position biases.
+fn attention_window(c: &mut Criterion, shares: &mut PeakShares) {
+    const WINDOW: usize = 49;
+    const HEAD_DIM: usize = 32;
+    let qkv = Aligned::painted(3 * HEAD_DIM * WINDOW);
+    let (q, kv) = qkv.split_at(HEAD_DIM * WINDOW);
+    let bias = Aligned::painted(WINDOW * WINDOW);
+    let biases = [View::new(&bias, WINDOW, WINDOW).unwrap()];
+    let kv = Panels::single(kv, 2 * HEAD_DIM, WINDOW).unwrap();
+    let operands = Attention {
+        q: View::new(q, HEAD_DIM, WINDOW).unwrap(),
+        k: kv.row_range(0..HEAD_DIM).unwrap(),
+        v: kv.row_range(HEAD_DIM..2 * HEAD_DIM).unwrap(),
+        scale: 0.18,
+        biases: &biases,
+    };
+    for level in levels() {
+        let (mut out, mut scratch) = (vec![0.0; HEAD_DIM * WINDOW], vec![0.0; attention_scratch_len(WINDOW)]);
+        let macs = 2 * WINDOW * WINDOW * HEAD_DIM;
+        let product = Product { group: "attention/swin_tiny_window", function: level.name(), level, macs };
+        shares.bench(c, &product, || {
+            let mut out = ViewMut::new(&mut out, HEAD_DIM, WINDOW).unwrap();
+            attention(level, &operands, &mut out, &mut scratch).unwrap();
+        });
+    }
+}
+
+/// The performer's sums over the tokens of the first round: 64 values and a 1 times 32 features.
+fn performer_sums(c: &mut Criterion, shares: &mut PeakShares) {
+    let [values, features, tokens] = [65, 32, 3136];
+    for level in levels() {
+        let layout = level.panels(tokens);
+        let data = Aligned::painted((values + features) * layout.padded());
+        let rows = Panels::new(&data, values + features, layout).unwrap();
+        let (v, phi) = (rows.row_range(0..values).unwrap(), rows.row_range(values..values + features).unwrap());
+        let mut out = vec![0.0; values * features];
+        let macs = values * features * tokens;
+        let product = Product { group: "token_products/t2t_vit_7_round1", function: level.name(), level, macs };
+        shares.bench(c, &product, || token_products(level, &v, &phi, &mut out).unwrap());
     }
 }
 
@@ -160,5 +141,16 @@ fn down_the_rows(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, matmul, attention_head, down_the_rows);
-criterion_main!(benches);
+fn main() {
+    let short = Criterion::default().warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
+    let c = &mut short.configure_from_args();
+    let mut shares = PeakShares::default();
+    bench_peak(c);
+    matmul::bench(c, &mut shares);
+    attention_head(c, &mut shares);
+    attention_window(c, &mut shares);
+    performer_sums(c, &mut shares);
+    down_the_rows(c);
+    c.final_summary();
+    shares.print();
+}

@@ -1,7 +1,17 @@
-//! What the benchmarks share: aligned buffers, painted values, models with seeded weights.
+//! What the benchmarks share: aligned buffers, painted values, models with seeded weights, and ways to compare.
+
+mod call;
+mod interleaved;
+mod peak;
 
 use std::convert::Infallible;
 
+pub use call::Call;
+pub use interleaved::{interleaved, median};
+pub use peak::{PeakShares, Product, bench_peak};
+
+use criterion::BenchmarkGroup;
+use criterion::measurement::WallTime;
 use vit::{Config, TensorName, Tensors, pack, packed_len};
 
 /// A buffer of f32 that starts at a multiple of 64 bytes, as a cache line and the widest vector do.
@@ -75,4 +85,26 @@ pub fn levels() -> Vec<kernels::Level> {
     let named = std::env::var("BENCH_LEVELS").unwrap_or_default();
     let wanted = |level: &kernels::Level| named.is_empty() || named.split(',').any(|name| name == level.name());
     kernels::Level::available().filter(wanted).collect()
+}
+
+/// Whether criterion measures, rather than tests that benchmarks run or lists them.
+pub fn is_measuring() -> bool {
+    let has = |flag: &str| std::env::args().any(|arg| arg == flag);
+    has("--bench") && !["--test", "--list", "--profile-time"].into_iter().any(has)
+}
+
+/// Benchmarks a call; false if criterion's filter does not let it through.
+pub fn bench(group: &mut BenchmarkGroup<WallTime>, function: String, mut call: impl FnMut()) -> bool {
+    let mut ran = false;
+    group.bench_function(function, |bencher| {
+        ran = true;
+        bencher.iter(&mut call);
+    });
+    ran
+}
+
+/// An answer is checked before it is timed.
+pub fn assert_close(found: &[f32], expected: &[f32]) {
+    let close = found.iter().zip(expected).all(|(x, y)| (x - y).abs() < 1e-3);
+    assert!(close && found.len() == expected.len(), "the answers differ");
 }
