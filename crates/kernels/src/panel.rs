@@ -299,6 +299,14 @@ impl<'a> Panels<'a> {
         (columns.end + self.columns.0 <= panel.end).then(|| &slice[..columns.len()])
     }
 
+    /// One panel's values from its first row on, and the values from one row to the next, whatever range of columns was
+    /// taken.
+    #[inline(always)]
+    pub(crate) fn panel_rows(&self, panel: usize) -> (&'a [f32], usize) {
+        let range = self.layout.range(panel);
+        (&self.data[self.stored_rows * range.start + self.rows.0 * range.len()..], range.len())
+    }
+
     /// Copies a row's values at some columns, from as many panels as they lie in.
     ///
     /// ```

@@ -2,9 +2,10 @@
 
 use core::array::from_fn;
 
+use crate::columns::load;
 use crate::error::check_len;
 use crate::simd::{Kernel, Simd};
-use crate::{Error, Level, Panels, View};
+use crate::{Error, Level, Panels};
 
 /// Sums over tokens are kept in this many parts, by token modulo it, and combined by [`sum_in_pairs`].
 pub const PARTIAL_SUMS: usize = 16;
@@ -60,17 +61,27 @@ struct TokenProducts<'a> {
     out: &'a mut [f32],
 }
 
-/// Rows of `a` and of `b` in a block: 8 sums, and 6 loads for 8 multiply-adds.
-const BLOCK: [usize; 2] = [4, 2];
-
 impl Kernel for TokenProducts<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
+    fn run<S: Simd>(mut self, s: S) {
+        // As many sums as the widest register tile has. A constant: the other arms are not compiled in.
+        match S::TILE_ROWS[3] {
+            8 => self.blocks::<S, 8, 3>(s),
+            4 => self.blocks::<S, 4, 3>(s),
+            _ => self.blocks::<S, 4, 2>(s),
+        }
+    }
+}
+
+impl TokenProducts<'_> {
+    /// The products of I rows of `a` with J rows of `b` at a time.
+    #[inline(always)]
+    fn blocks<S: Simd, const I: usize, const J: usize>(&mut self, s: S) {
         let [m, n] = [self.a.rows(), self.b.rows()];
-        for i in (0..m).step_by(BLOCK[0]) {
-            for j in (0..n).step_by(BLOCK[1]) {
-                let parts = partial_sums(s, self.a, self.b, i, j);
+        for i in (0..m).step_by(I) {
+            for j in (0..n).step_by(J) {
+                let parts = self.partial_sums::<S, I, J>(s, i, j);
                 for (i, parts) in (i..m).zip(&parts) {
                     for (j, parts) in (j..n).zip(parts) {
                         self.out[i * n + j] = sum_in_pairs(parts);
@@ -79,54 +90,59 @@ impl Kernel for TokenProducts<'_> {
             }
         }
     }
-}
 
-/// The partial sums of a block of rows; rows beyond the last repeat it.
-#[inline(always)]
-fn partial_sums<S: Simd>(
-    s: S,
-    a: &Panels,
-    b: &Panels,
-    i: usize,
-    j: usize,
-) -> [[[f32; PARTIAL_SUMS]; BLOCK[1]]; BLOCK[0]] {
-    let mut parts = [[[0.0; PARTIAL_SUMS]; BLOCK[1]]; BLOCK[0]];
-    let phases = PARTIAL_SUMS / S::LANES;
-    for phase in 0..phases {
-        let mut acc = [[s.splat(0.0); BLOCK[1]]; BLOCK[0]];
-        for panel in 0..a.layout().count() {
-            let first = a.layout().range(panel).start / S::LANES;
-            let (a_panel, b_panel) = (a.panel(panel), b.panel(panel));
-            let a_rows: [&[f32]; BLOCK[0]] = from_fn(|r| row(&a_panel, i + r));
-            let b_rows: [&[f32]; BLOCK[1]] = from_fn(|r| row(&b_panel, j + r));
-            let vectors = a_panel.columns().div_ceil(S::LANES);
-            let start = (phase + phases - first % phases) % phases;
-            for vector in (start..vectors).step_by(phases) {
-                let at = vector * S::LANES;
-                let mut bv = [s.splat(0.0); BLOCK[1]];
-                for (bv, row) in bv.iter_mut().zip(b_rows) {
-                    *bv = s.load_up_to(&row[at..]);
+    /// The partial sums of a block of rows; rows beyond the last repeat it.
+    #[inline(always)]
+    fn partial_sums<S: Simd, const I: usize, const J: usize>(
+        &self,
+        s: S,
+        i: usize,
+        j: usize,
+    ) -> [[[f32; PARTIAL_SUMS]; J]; I] {
+        let mut parts = [[[0.0; PARTIAL_SUMS]; J]; I];
+        let (phases, layout) = (PARTIAL_SUMS / S::LANES, self.a.layout());
+        for phase in 0..phases {
+            let mut acc = [[s.splat(0.0); J]; I];
+            // Vectors in front of the panel.
+            let mut first = 0;
+            for panel in 0..layout.count() {
+                let ((a, width), (b, _)) = (self.a.panel_rows(panel), self.b.panel_rows(panel));
+                let columns = layout.valid(panel);
+                let a_rows: [&[f32]; I] = from_fn(|r| &a[(i + r).min(self.a.rows() - 1) * width..][..columns]);
+                let b_rows: [&[f32]; J] = from_fn(|r| &b[(j + r).min(self.b.rows() - 1) * width..][..columns]);
+                let start = (phase + phases - first % phases) % phases * S::LANES;
+                first += width / S::LANES;
+                for at in (start..columns).step_by(PARTIAL_SUMS) {
+                    add_products(s, at, &a_rows, &b_rows, &mut acc);
                 }
-                for (acc, row) in acc.iter_mut().zip(a_rows) {
-                    let av = s.load_up_to(&row[at..]);
-                    for (acc, bv) in acc.iter_mut().zip(bv) {
-                        *acc = s.mul_add(av, bv, *acc);
-                    }
+            }
+            for (parts, acc) in parts.iter_mut().zip(acc) {
+                for (parts, acc) in parts.iter_mut().zip(acc) {
+                    s.store(acc, &mut parts[phase * S::LANES..]);
                 }
             }
         }
-        for (parts, acc) in parts.iter_mut().zip(acc) {
-            for (parts, acc) in parts.iter_mut().zip(acc) {
-                s.store(acc, &mut parts[phase * S::LANES..]);
-            }
+        parts
+    }
+}
+
+/// `acc[i][j] += a[i] * b[j]` for the vector that starts at column `at`.
+#[inline(always)]
+fn add_products<S: Simd, const I: usize, const J: usize>(
+    s: S,
+    at: usize,
+    a: &[&[f32]; I],
+    b: &[&[f32]; J],
+    acc: &mut [[S::F32; J]; I],
+) {
+    let mut bv = [s.splat(0.0); J];
+    for (bv, row) in bv.iter_mut().zip(b) {
+        [*bv] = load(s, &row[at..]);
+    }
+    for (acc, row) in acc.iter_mut().zip(a) {
+        let [av] = load(s, &row[at..]);
+        for (acc, bv) in acc.iter_mut().zip(bv) {
+            *acc = s.mul_add(av, bv, *acc);
         }
     }
-    parts
-}
-
-#[inline(always)]
-fn row<'a>(panel: &View<'a>, r: usize) -> &'a [f32] {
-    let (data, stride) = panel.even_rows().expect("a panel is an ordinary matrix");
-    let r = r.min(panel.rows() - 1);
-    &data[r * stride..][..panel.columns()]
 }
