@@ -9,28 +9,13 @@ mod matmul;
 
 use std::time::Duration;
 
-use benches::{Aligned, PeakShares, Product, assert_close, bench_peak, levels};
+use benches::{Aligned, PeakShares, Product, assert_close, bench_peak, for_each_panel, levels};
 use criterion::{BatchSize, Criterion, Throughput};
 use kernels::*;
 
 const TOKENS: usize = 197;
 const DIM: usize = 192;
 const HEAD_DIM: usize = 64;
-
-/// Calls `work(panel's values of a, of b)` for each panel of two matrices.
-fn for_each_panel(
-    layout: &PanelLayout,
-    a: (&[f32], usize),
-    b: (&mut [f32], usize),
-    mut work: impl FnMut(View, ViewMut),
-) {
-    for p in 0..layout.count() {
-        let range = layout.range(p);
-        let x = View::new(&a.0[a.1 * range.start..], a.1, range.len()).unwrap();
-        let y = ViewMut::new(&mut b.0[b.1 * range.start..], b.1, range.len()).unwrap();
-        work(x, y);
-    }
-}
 
 fn attention_head(c: &mut Criterion, shares: &mut PeakShares) {
     for level in levels() {

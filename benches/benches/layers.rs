@@ -47,11 +47,9 @@ fn compare(level: Level) -> String {
     let [mut vanilla_1, mut shuffled_1] = [false, true].map(|shuffle| Call::new(stack(shuffle, 1), level));
     let rounds = interleaved(
         BUDGET,
-        [&mut || vanilla.run(), &mut || shuffled.run(), &mut || vanilla_1.run(), &mut || shuffled_1.run()],
+        &mut [&mut || vanilla.run(), &mut || shuffled.run(), &mut || vanilla_1.run(), &mut || shuffled_1.run()],
     );
-    let layers = rounds
-        .iter()
-        .map(|[vanilla, shuffled, vanilla_1, shuffled_1]| [(vanilla - vanilla_1) / 4.0, (shuffled - shuffled_1) / 4.0]);
+    let layers = rounds.iter().map(|seconds| [(seconds[0] - seconds[2]) / 4.0, (seconds[1] - seconds[3]) / 4.0]);
     let ms = |i: usize| 1e3 * median(layers.clone().map(|layer| layer[i]));
     let ratio = median(layers.clone().map(|[vanilla, shuffled]| shuffled / vanilla));
     format!("{:10}  {:7.3}  {:8.3}  {ratio:18.4}", level.name(), ms(0), ms(1))

@@ -31,9 +31,9 @@ fn models(c: &mut Criterion, names: [&str; 2], level: Level) -> bool {
 /// What the twins take, in turn.
 fn compare(names: [&str; 2], level: Level) -> String {
     let [mut vanilla, mut shuffled] = names.map(|name| Call::new(config(name), level));
-    let rounds = interleaved(BUDGET, [&mut || vanilla.run(), &mut || shuffled.run()]);
+    let rounds = interleaved(BUDGET, &mut [&mut || vanilla.run(), &mut || shuffled.run()]);
     let ms = |i: usize| 1e3 * median(rounds.iter().map(|seconds| seconds[i]));
-    let ratio = median(rounds.iter().map(|[vanilla, shuffled]| shuffled / vanilla));
+    let ratio = median(rounds.iter().map(|seconds| seconds[1] / seconds[0]));
     let macs = config(names[1]).macs() as f64 / config(names[0]).macs() as f64;
     let title = format!("{}/{level}", names[0]);
     format!("{title:24}  {:7.2}  {:8.2}  {ratio:18.4}  {macs:7.4}", ms(0), ms(1))

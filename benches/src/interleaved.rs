@@ -8,10 +8,10 @@ const MIN_ROUNDS: usize = 11;
 /// Seconds that each call takes in each of as many rounds as begin within `budget`, after one that does not count.
 ///
 /// A round goes through the calls forwards, then backwards, and averages both: what drifts evenly within it cancels out.
-pub fn interleaved<const N: usize>(budget: Duration, mut calls: [&mut dyn FnMut(); N]) -> Vec<[f64; N]> {
+pub fn interleaved(budget: Duration, calls: &mut [&mut dyn FnMut()]) -> Vec<Vec<f64>> {
     let mut round = || {
-        let mut seconds = [0.0; N];
-        for i in (0..N).chain((0..N).rev()) {
+        let mut seconds = vec![0.0; calls.len()];
+        for i in (0..calls.len()).chain((0..calls.len()).rev()) {
             let start = Instant::now();
             calls[i]();
             seconds[i] += start.elapsed().as_secs_f64() / 2.0;

@@ -2,12 +2,14 @@
 
 mod call;
 mod interleaved;
+mod matmul;
 mod peak;
 
 use std::convert::Infallible;
 
 pub use call::Call;
 pub use interleaved::{interleaved, median};
+pub use matmul::{Matmul, for_each_panel};
 pub use peak::{PeakShares, Product, bench_peak};
 
 use criterion::BenchmarkGroup;
