@@ -23,8 +23,7 @@ import onnxruntime
 import openvino
 import torch
 
-import shuffle_vit
-from goldens import randomise
+from export_onnx import export
 from shuffle_vit.checkpoint import read_tensors, write_tensors
 
 
@@ -43,11 +42,11 @@ def arguments():
 class Program:
     """`shuffle-vit bench` on the checkpoint, a process a round; loading is not counted."""
 
-    def __init__(self, args, folder):
-        self.args, self.folder = args, folder
+    def __init__(self, args, name, folder):
+        self.args, self.name, self.folder = args, name, folder
 
     def call(self, command, *rest):
-        model = ["--model", self.folder / "model.safetensors"]
+        model = ["--model", self.folder / f"{self.name}.safetensors"]
         flags = ["--threads", str(self.args.threads), "--level", self.args.level, "--json"]
         done = subprocess.run([self.args.program, command, *model, *flags, *rest], check=True, capture_output=True)
         return json.loads(done.stdout)
@@ -81,10 +80,9 @@ class InProcess:
         return [statistics.median(times)]
 
 
-def rivals(args, model, image, folder):
+def rivals(args, name, model, image, folder):
     """Name and runner of each rival, ours first."""
-    onnx = folder / "model.onnx"
-    torch.onnx.export(model, (image,), onnx, dynamo=False, opset_version=17, input_names=["image"])
+    onnx = folder / f"{name}.onnx"
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = args.threads, 1
     session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
@@ -98,7 +96,7 @@ def rivals(args, model, image, folder):
             return model(image).numpy()
 
     return {
-        "shuffle-vit": Program(args, folder),
+        "shuffle-vit": Program(args, name, folder),
         "ONNX Runtime": InProcess(lambda: session.run(None, {"image": pixels})[0], args.calls),
         "OpenVINO": InProcess(lambda: request.infer({0: pixels})[0], args.calls),
         "PyTorch": InProcess(eager, args.calls),
@@ -109,12 +107,10 @@ def measure(args, name):
     """Median milliseconds of every rival."""
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
-        model = shuffle_vit.build(shuffle_vit.named(name)).eval()
-        randomise(model, torch.Generator().manual_seed(7))
-        shuffle_vit.save(folder / "model.safetensors", model.state_dict(), model.config)
+        model = export(name, folder)
         image = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(1))
         write_tensors(folder / "image.safetensors", {"image": image})
-        runners = rivals(args, model, image, folder)
+        runners = rivals(args, name, model, image, folder)
         logits = {rival: runner.logits() for rival, runner in runners.items()}
         for rival, found in logits.items():
             difference = (found - logits["PyTorch"]).abs().max() / logits["PyTorch"].abs().max()
