@@ -1,6 +1,6 @@
 """Writes models as the rivals of `benches/peers` read them: NAME.onnx, and the same seeded weights as NAME.safetensors.
 
-    python tools/export_onnx.py deit_tiny shuffle_deit_tiny
+python tools/export_onnx.py deit_tiny shuffle_deit_tiny
 """
 
 import argparse
@@ -14,15 +14,25 @@ from goldens import randomise
 FOLDER = Path(__file__).resolve().parent.parent / "target/peers"
 
 
-def export(name, folder):
-    """The model, whose weights the files hold."""
+def seeded(name):
+    """A built-in model with the same weights each time."""
     model = shuffle_vit.build(shuffle_vit.named(name)).eval()
     randomise(model, torch.Generator().manual_seed(7))
-    shuffle_vit.save(folder / f"{name}.safetensors", model.state_dict(), model.config)
+    return model
+
+
+def write_onnx(model, path, batch=1):
+    """The batch becomes part of the graph."""
     size, channels = model.config["image_size"], model.config["in_channels"]
-    image = torch.zeros(1, channels, size, size)
-    onnx = folder / f"{name}.onnx"
-    torch.onnx.export(model, (image,), onnx, dynamo=False, opset_version=17, input_names=["image"])
+    image = torch.zeros(batch, channels, size, size)
+    torch.onnx.export(model, (image,), path, dynamo=False, opset_version=17, input_names=["image"])
+
+
+def export(name, folder):
+    """The model, whose weights the files hold."""
+    model = seeded(name)
+    shuffle_vit.save(folder / f"{name}.safetensors", model.state_dict(), model.config)
+    write_onnx(model, folder / f"{name}.onnx")
     return model
 
 

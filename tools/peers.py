@@ -1,157 +1,201 @@
-"""Times the program beside ONNX Runtime, OpenVINO and PyTorch, in alternation on one machine, and writes a markdown table.
+"""Times the program beside OpenVINO, ONNX Runtime and PyTorch, in alternation on one machine.
 
-All run the same seeded weights in f32 on batch 1 with the same number of threads, and must agree on the logits first.
-Rounds go around the rivals, so that a machine that changes its speed changes it for all; the table has medians, and each
-rival's time divided by ours.
+All run the same seeded weights in f32 on the same images with the same number of threads, and must agree on the logits
+first. Rounds go around the engines, so that a machine that changes its speed changes it for all. Results are kept as
+JSON (tools/results/peers.json), a group for each number of threads, batch and instruction set; measuring a group again
+replaces it. The sections and charts of BENCHMARKS.md are written from them.
 
-    python tools/peers.py --models deit_tiny shuffle_deit_tiny --threads 1 --out BENCHMARKS.md
+    python tools/peers.py --suite                                    everything that BENCHMARKS.md has
+    python tools/peers.py --models deit_tiny shuffle_deit_tiny --threads 2
+    python tools/peers.py --models deit_tiny --batch 8 --no-store    printed only
+    python tools/peers.py --render                                   BENCHMARKS.md from the kept results
 """
 
 import argparse
-import datetime
 import json
-import platform
+import os
 import statistics
 import subprocess
-import tempfile
+import sys
 import time
-from importlib.metadata import version
 from pathlib import Path
 
-import numpy
-import onnxruntime
-import openvino
-import torch
+import benchmarks
+from machine import ROOT, circumstances
 
-from export_onnx import export
-from shuffle_vit.checkpoint import read_tensors, write_tensors
+VANILLA_AND_SHUFFLED = ["deit_tiny", "shuffle_deit_tiny"]
+MODELS = [
+    *VANILLA_AND_SHUFFLED, "deit_small", "swin_extra_tiny", "shuffle_swin_extra_tiny",
+    "t2t_vit_7", "shuffle_t2t_vit_7", "swin_tiny",
+]  # fmt: skip
+# Threads, batch, level and models of each group.
+SUITE = [
+    (1, 1, "auto", MODELS),
+    (2, 1, "auto", MODELS),
+    (1, 1, "avx2", [*VANILLA_AND_SHUFFLED, "swin_extra_tiny", "t2t_vit_7"]),
+    (1, 8, "auto", VANILLA_AND_SHUFFLED),
+    (1, 32, "auto", VANILLA_AND_SHUFFLED),
+]
+# What keeps oneDNN (in OpenVINO and PyTorch), PyTorch's own kernels and MKL to AVX2; they read it when they are loaded.
+AVX2_ONLY = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
+# Seconds to export (once), compile and check a model in all engines, beyond its timed calls.
+SET_UP_SECONDS = 6
 
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", default=["deit_tiny", "shuffle_deit_tiny"])
+    parser.add_argument("--models", nargs="+", default=VANILLA_AND_SHUFFLED, metavar="NAME")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=7, help="times around all rivals")
-    parser.add_argument("--calls", type=int, default=10, help="calls of a rival in a round, after 3 that do not count")
-    parser.add_argument("--program", type=Path, default=Path("target/release/shuffle-vit"))
-    parser.add_argument("--level", default="auto", help="the program's instruction set")
-    parser.add_argument("--out", type=Path, help="markdown file to append the table to; printed otherwise")
+    parser.add_argument("--batch", type=int, default=1, help="images a call; the rivals' exports have it as a fixed shape")
+    parser.add_argument("--level", default="auto", help="the program's instruction set; avx2 keeps rivals to AVX2, too")
+    parser.add_argument("--rounds", type=int, default=7, help="times around all engines")
+    parser.add_argument(
+        "--calls", type=int, default=10, help="images that an engine is timed on in a round, at least 2 calls"
+    )
+    parser.add_argument("--program", type=Path, default=ROOT / "target/release/shuffle-vit")
+    parser.add_argument("--cache", type=Path, default=ROOT / "target/peers", help="folder that keeps the exports")
+    parser.add_argument("--results", type=Path, default=benchmarks.PEERS, help="the kept results")
+    parser.add_argument("--no-store", action="store_true", help="print and keep nothing")
+    parser.add_argument("--suite", action="store_true", help="measure every group of BENCHMARKS.md, then write it")
+    parser.add_argument("--render", action="store_true", help="measure nothing, write BENCHMARKS.md")
+    parser.add_argument("--probe", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
-class Program:
-    """`shuffle-vit bench` on the checkpoint, a process a round; loading is not counted."""
-
-    def __init__(self, args, name, folder):
-        self.args, self.name, self.folder = args, name, folder
-
-    def call(self, command, *rest):
-        model = ["--model", self.folder / f"{self.name}.safetensors"]
-        flags = ["--threads", str(self.args.threads), "--level", self.args.level, "--json"]
-        done = subprocess.run([self.args.program, command, *model, *flags, *rest], check=True, capture_output=True)
-        return json.loads(done.stdout)
-
-    def logits(self):
-        files = [self.folder / "image.safetensors", self.folder / "logits.safetensors"]
-        self.call("run", "--input", files[0], "--output", files[1])
-        return read_tensors(files[1])[0]["logits"]
-
-    def times(self):
-        return [self.call("bench", "--iters", str(self.args.calls))["median_ms"]]
-
-
-class InProcess:
-    """A rival that runs in this process: `infer` is one call."""
-
-    def __init__(self, infer, calls):
-        self.infer, self.calls = infer, calls
-
-    def logits(self):
-        return torch.from_numpy(numpy.array(self.infer())).reshape(1, -1)
-
-    def times(self):
-        for _ in range(3):
-            self.infer()
-        times = []
-        for _ in range(self.calls):
-            start = time.perf_counter()
-            self.infer()
-            times.append(1e3 * (time.perf_counter() - start))
-        return [statistics.median(times)]
-
-
-def rivals(args, name, model, image, folder):
-    """Name and runner of each rival, ours first."""
-    onnx = folder / f"{name}.onnx"
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = args.threads, 1
-    session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
-    core = openvino.Core()
-    core.set_property("CPU", {"INFERENCE_NUM_THREADS": args.threads, "INFERENCE_PRECISION_HINT": "f32"})
-    request = core.compile_model(onnx, "CPU").create_infer_request()
-    pixels = image.numpy()
-
-    def eager():
-        with torch.inference_mode():
-            return model(image).numpy()
-
-    return {
-        "shuffle-vit": Program(args, name, folder),
-        "ONNX Runtime": InProcess(lambda: session.run(None, {"image": pixels})[0], args.calls),
-        "OpenVINO": InProcess(lambda: request.infer({0: pixels})[0], args.calls),
-        "PyTorch": InProcess(eager, args.calls),
-    }
+def calls_of(args):
+    """Calls of a round: fewer of large batches."""
+    return max(2, round(args.calls / args.batch))
 
 
 def measure(args, name):
-    """Median milliseconds of every rival."""
-    with tempfile.TemporaryDirectory() as folder:
-        folder = Path(folder)
-        model = export(name, folder)
-        image = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(1))
-        write_tensors(folder / "image.safetensors", {"image": image})
-        runners = rivals(args, name, model, image, folder)
-        logits = {rival: runner.logits() for rival, runner in runners.items()}
-        for rival, found in logits.items():
-            difference = (found - logits["PyTorch"]).abs().max() / logits["PyTorch"].abs().max()
-            assert difference < 1e-4, f"{name}: {rival} and PyTorch differ by {difference}"
-        times = {rival: [] for rival in runners}
-        for _ in range(args.rounds):
-            for rival, runner in runners.items():
-                times[rival] += runner.times()
-        return {rival: statistics.median(values) for rival, values in times.items()}
+    """Milliseconds of every engine in every round, and the level that the program ran on."""
+    import rivals  # not before the environment says what they may use
+
+    export = rivals.Export(name, args.batch, args.cache)
+    runners = rivals.engines(args, export)
+    if args.level == "avx2" and not survives(args, name):
+        del runners["OpenVINO"]
+    rivals.check_equal(name, runners)
+    times = {engine: [] for engine in runners}
+    for _ in range(args.rounds):
+        for engine, runner in runners.items():
+            times[engine].append(round(runner.time(calls_of(args)), 3))
+    return times, runners[rivals.OURS].level
 
 
-def processor():
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    found = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
-    flags = [flag for flag in ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile") if flag in found.get("flags", "").split()]
-    return f"{found.get('model name', platform.processor())} family {found.get('cpu family')} model {found.get('model')} ({', '.join(flags)})"
+def flags(args):
+    """Those that a process of this script needs to do the same."""
+    words = ["--models", *args.models, "--threads", args.threads, "--batch", args.batch, "--level", args.level]
+    words += ["--rounds", args.rounds, "--calls", args.calls, "--program", args.program]
+    return [*map(str, words), "--cache", str(args.cache), "--results", str(args.results)]
+
+
+def survives(args, name):
+    """Whether OpenVINO gets through a call: restricted to AVX2 it crashes on some models."""
+    one = argparse.Namespace(**vars(args) | {"models": [name]})
+    return subprocess.run([sys.executable, __file__, *flags(one), "--probe"]).returncode == 0
+
+
+def probe(args):
+    import rivals
+
+    rivals.open_vino(args, rivals.Export(args.models[0], args.batch, args.cache)).infer()
+
+
+def measure_group(args):
+    """All models at one number of threads, batch and level."""
+    group = {
+        "threads": args.threads,
+        "batch": args.batch,
+        "level": args.level,
+        "rounds": args.rounds,
+        "calls": calls_of(args),
+    }
+    group |= {"command": command(args)} | circumstances(["openvino", "onnxruntime", "torch"])
+    group["models"] = []
+    for name in args.models:
+        times, group["level"] = measure(args, name)
+        group["models"].append({"name": name, "gmacs": gmacs(args)[name], "ms": times})
+        medians = {engine: statistics.median(values) for engine, values in times.items()}
+        print(f"{name:24}" + "".join(f"  {engine} {ms:.2f}" for engine, ms in medians.items()), flush=True)
+    return group
+
+
+def command(args):
+    words = ["python tools/peers.py", "--models", *args.models, f"--threads {args.threads}"]
+    words += [f"--batch {args.batch}"] * (args.batch > 1) + [f"--level {args.level}"] * (args.level != "auto")
+    return " ".join([*words, f"--rounds {args.rounds}", f"--calls {args.calls}"])
+
+
+def gmacs(args):
+    """Of an image, of every built-in model."""
+    table = subprocess.run([args.program, "table", "--json"], check=True, capture_output=True)
+    return {row["name"]: row["macs"] / 1e9 for row in json.loads(table.stdout)}
+
+
+def store(args, group):
+    """Puts the group in the place of the one that it measures anew."""
+    same = ("threads", "batch", "level")
+    kept = json.loads(args.results.read_text()) if args.results.exists() else []
+    kept = [other for other in kept if any(other[key] != group[key] for key in same)]
+    kept = sorted([*kept, group], key=lambda g: (g["level"] == "avx2", g["batch"], g["threads"]))
+    args.results.parent.mkdir(parents=True, exist_ok=True)
+    args.results.write_text(as_json(kept))
+
+
+def as_json(groups):
+    """A line for each model, so that a measurement shows as what it changes."""
+
+    def lines(group):
+        head = json.dumps(group | {"models": []}).removesuffix("]}")
+        return f" {head}\n  " + ",\n  ".join(map(json.dumps, group["models"])) + "]}"
+
+    return "[\n" + ",\n".join(map(lines, groups)) + "\n]\n"
+
+
+def rate(args):
+    """GMAC/s of the program on one thread, for estimates."""
+    bench = [args.program, "bench", "--arch", "deit_tiny", "--threads", "1", "--iters", "5", "--json"]
+    return json.loads(subprocess.run(bench, check=True, capture_output=True).stdout)["gmacs_per_s"]
+
+
+def estimate(args, gmacs_per_s):
+    """Seconds that a group will take: four engines, the rivals a third slower than we are, three calls to warm up."""
+    calls = calls_of(args)
+    speed = gmacs_per_s * args.threads**0.8 * (0.6 if args.level == "avx2" else 1)
+    images = args.batch * args.rounds * (calls + 3 + 3 * 1.33 * (calls + min(calls, 3)))
+    return sum(SET_UP_SECONDS + images * gmacs(args)[name] / speed for name in args.models)
+
+
+def suite(args):
+    """Each group in a process of its own, since engines read their restrictions when they are loaded."""
+    groups = [
+        argparse.Namespace(**vars(args) | {"threads": threads, "batch": batch, "level": level, "models": models})
+        for threads, batch, level, models in SUITE
+    ]
+    gmacs_per_s = rate(args)
+    print(f"about {sum(estimate(group, gmacs_per_s) for group in groups) / 60:.0f} minutes", flush=True)
+    start = time.monotonic()
+    for group in groups:
+        print(f"-- threads {group.threads}, batch {group.batch}, level {group.level}", flush=True)
+        subprocess.run([sys.executable, __file__, *flags(group)], check=True)
+    print(f"took {(time.monotonic() - start) / 60:.1f} minutes", flush=True)
 
 
 def main():
     args = arguments()
-    torch.set_num_threads(args.threads)
-    versions = ", ".join(f"{p} {version(p)}" for p in ("onnxruntime", "openvino", "torch"))
-    lines = [
-        f"## {args.threads} thread{'s' * (args.threads > 1)}, batch 1, f32, level {args.level}, milliseconds ({datetime.date.today()})",
-        "",
-        f"{processor()}; {versions}; `python tools/peers.py --models {' '.join(args.models)} --threads {args.threads}`",
-        "",
-    ]
-    for i, name in enumerate(args.models):
-        times = measure(args, name)
-        if i == 0:
-            lines += [f"| model | {' | '.join(times)} |", f"|---|{'---|' * len(times)}"]
-        ours = times["shuffle-vit"]
-        cells = [f"**{ours:.1f}**"] + [f"{ms:.1f} ({ms / ours:.2f}x)" for rival, ms in times.items() if rival != "shuffle-vit"]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-        print(lines[-1], flush=True)
-    text = "\n".join(lines) + "\n\n"
-    if args.out:
-        args.out.write_text((args.out.read_text() if args.out.exists() else "") + text)
-    else:
-        print(text)
+    if args.level == "avx2" and any(os.environ.get(key) != value for key, value in AVX2_ONLY.items()):
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ | AVX2_ONLY)
+    if args.probe:
+        return probe(args)
+    if args.suite:
+        suite(args)
+    elif not args.render:
+        group = measure_group(args)
+        if not args.no_store:
+            store(args, group)
+    if args.suite or args.render:
+        benchmarks.write(peers=args.results)
 
 
 if __name__ == "__main__":
