@@ -2,6 +2,7 @@
 
 use crate::columns::{ColumnBlock, for_each_block, load, store};
 use crate::error::{check_at_least, check_shape};
+use crate::math::exp;
 use crate::matmul::tile::{At, Left, Right, Tile, Tiles, accumulate, cover_rows};
 use crate::simd::{Kernel, MAX_LANES, Simd};
 use crate::softmax::exponentials;
@@ -103,9 +104,21 @@ impl Kernel for Head<'_, '_> {
 }
 
 impl<S: Simd> ColumnBlock<S> for Head<'_, '_> {
-    /// One block of queries: scores S^T = K^T Q, their exponentials P, and the context V P / sums.
+    /// One block of queries, or the last few that fill no vector.
     #[inline(always)]
     fn block<const V: usize>(&mut self, s: S, column: usize, columns: usize) {
+        if V == 1 && columns < S::LANES {
+            self.few_queries(s, column, columns);
+        } else {
+            self.queries::<S, V>(s, column, columns);
+        }
+    }
+}
+
+impl Head<'_, '_> {
+    /// Whole vectors of queries: scores S^T = K^T Q, their exponentials P, and the context V P / sums.
+    #[inline(always)]
+    fn queries<S: Simd, const V: usize>(&mut self, s: S, column: usize, columns: usize) {
         let width = V * S::LANES;
         let Attention { k, v, scale, biases, .. } = *self.operands;
         let keys = k.columns();
@@ -115,7 +128,7 @@ impl<S: Simd> ColumnBlock<S> for Head<'_, '_> {
         for (first, piece) in k.pieces() {
             let scores = &mut scores[first * width..];
             let mut tiles = Scores { depth: k.rows(), k: left(&piece), q, scale, biases, first, scores, max };
-            cover_rows::<S, _, V>(s, piece.columns(), column, columns, &mut tiles);
+            cover_rows::<S, _, V>(s, 0..piece.columns(), column, columns, &mut tiles);
             max = tiles.max;
         }
         let mut matrix = ViewMut::new(scores, keys, width).expect("the slice was cut to this size");
@@ -124,7 +137,82 @@ impl<S: Simd> ColumnBlock<S> for Head<'_, '_> {
             *inverse = s.div(s.splat(1.0), *inverse);
         }
         let mut tiles = Context { v: &v, p: scores, inverse: &inverse, out: self.out };
-        cover_rows::<S, _, V>(s, v.rows(), column, columns, &mut tiles);
+        cover_rows::<S, _, V>(s, 0..v.rows(), column, columns, &mut tiles);
+    }
+
+    /// Fewer queries than a vector has lanes: their scores are computed with vectors along the keys, S = Q^T K. Each value
+    /// and each sum is the same chain of operations as in a whole vector.
+    #[inline(always)]
+    fn few_queries<S: Simd>(&mut self, s: S, column: usize, columns: usize) {
+        let Attention { k, v, scale, biases, .. } = *self.operands;
+        let keys = k.columns();
+        let (scores, p) = self.scratch.split_at_mut(columns * keys);
+        let q = Left { data: &self.q[column.min(self.q.len())..], row: 1, step: self.q_step };
+        for (first, piece) in k.pieces() {
+            let keys_of_piece = piece.columns();
+            let k = left(&piece);
+            let k = Right { data: k.data, step: k.row, columns: 0 };
+            let scores = &mut scores[first..];
+            for_each_block(
+                s,
+                keys_of_piece,
+                &mut KeyScores { q, k, depth: piece.rows(), queries: columns, keys, scores },
+            );
+        }
+        let p = &mut p[..keys * S::LANES];
+        p.fill(0.0);
+        let mut inverse = [0.0; MAX_LANES];
+        for (query, scores) in scores.chunks_exact_mut(keys.max(1)).enumerate() {
+            let mut max = f32::NEG_INFINITY;
+            for (key, score) in scores.iter_mut().enumerate() {
+                *score = biases.iter().fold(*score * scale, |score, bias| score + bias.at(key, column + query));
+                max = if *score > max { *score } else { max };
+            }
+            for scores in scores.chunks_mut(S::LANES) {
+                s.store_up_to(exp(s, s.sub(s.load_up_to(scores), s.splat(max))), scores);
+            }
+            inverse[query] = 1.0 / scores.iter().fold(0.0, |sum, e| sum + e);
+            p.iter_mut().skip(query).step_by(S::LANES).zip(scores).for_each(|(p, e)| *p = *e);
+        }
+        if keys == 0 {
+            inverse.fill(f32::INFINITY);
+        }
+        let mut tiles = Context { v: &v, p, inverse: &[s.load(&inverse)], out: self.out };
+        cover_rows::<S, _, 1>(s, 0..v.rows(), column, columns, &mut tiles);
+    }
+}
+
+/// `scores[query][key] = q[:, query] . k[:, key]` for a few queries and the keys of one panel.
+struct KeyScores<'a> {
+    q: Left<'a>,
+    k: Right<'a>,
+    depth: usize,
+    queries: usize,
+    /// Keys of all panels: the values from one query's scores to the next's.
+    keys: usize,
+    scores: &'a mut [f32],
+}
+
+impl<S: Simd> ColumnBlock<S> for KeyScores<'_> {
+    #[inline(always)]
+    fn block<const V: usize>(&mut self, s: S, column: usize, columns: usize) {
+        cover_rows::<S, _, V>(s, 0..self.queries, column, columns, self);
+    }
+}
+
+impl<S: Simd> Tiles<S> for KeyScores<'_> {
+    const PADDED_ROWS: bool = false;
+
+    #[inline(always)]
+    fn tile<const R: usize, const V: usize>(&mut self, s: S, at: At) {
+        let mut acc: Tile<S, R, V> = [[s.splat(0.0); V]; R];
+        let q = Left { data: &self.q.data[at.row.min(self.q.data.len())..], ..self.q };
+        let k =
+            Right { data: &self.k.data[at.column.min(self.k.data.len())..], step: self.k.step, columns: at.columns };
+        accumulate(s, self.depth, q, k, &mut acc);
+        for (r, acc) in acc.iter().enumerate() {
+            store(s, *acc, &mut self.scores[(at.row + r) * self.keys + at.column..][..at.columns]);
+        }
     }
 }
 

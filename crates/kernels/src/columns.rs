@@ -26,12 +26,16 @@ pub(crate) fn for_each_block<S: Simd>(s: S, columns: usize, block: &mut impl Col
     }
 }
 
-/// The width of the next block when so many whole vectors are left: the usual one, or one more where that is all there is
-/// and a tile so wide exists.
+/// The width of the next block when so many whole vectors are left: the usual one, but no single vector is left over where
+/// one tile or two tiles can take all.
 #[inline(always)]
 fn block_vectors<S: Simd>(vectors: usize) -> usize {
-    let usual = S::PANEL_VECTORS;
-    if vectors == usual + 1 && S::TILE_ROWS[usual + 1] > 0 { vectors } else { vectors.clamp(1, usual) }
+    let usual = S::TILE_VECTORS;
+    match vectors == usual + 1 {
+        true if S::TILE_ROWS[usual + 1] > 0 => vectors,
+        true if usual > 2 => usual - 1,
+        _ => vectors.clamp(1, usual),
+    }
 }
 
 /// `V` vectors of a block; zeros beyond its end, which only a single vector may reach.

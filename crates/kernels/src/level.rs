@@ -94,9 +94,17 @@ impl Level {
     /// How this level wants `columns` columns cut into panels.
     pub fn panels(self, columns: usize) -> PanelLayout {
         fn layout<S: Simd>(_: S, columns: usize) -> PanelLayout {
-            PanelLayout::new(columns, S::LANES, S::PANEL_VECTORS, &S::TILE_ROWS)
+            PanelLayout::new(columns, S::LANES, S::PANEL_VECTORS)
         }
         with_token!(self, s => layout(s, columns))
+    }
+
+    /// As [`Level::panels`], but each panel being `width` columns: the tokens of an attention window, or of a few.
+    ///
+    /// # Panics
+    /// If `width` is zero.
+    pub fn panels_of_width(self, columns: usize, width: usize) -> PanelLayout {
+        PanelLayout::of_width(columns, self.lanes(), width)
     }
 
     /// Runs `kernel` compiled for this level.

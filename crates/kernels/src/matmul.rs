@@ -6,6 +6,8 @@ pub(crate) mod tile;
 
 pub use strided::matmul;
 
+use core::ops::Range;
+
 use crate::columns::{ColumnBlock, for_each_block};
 use crate::error::{check_at_least, check_len, check_shape};
 use crate::gelu::gelu_vector;
@@ -173,7 +175,7 @@ pub fn packed_matmul(
     let Some((b, step)) = b.even_rows() else {
         return Err(Error::RowsNotEven { operation: OPERATION, what: "b" });
     };
-    level.run(PackedProduct { a, b, step, epilogue, out });
+    level.run(PackedProduct { a, b, step, epilogue, out, rows: 0..0 });
     Ok(())
 }
 
@@ -183,13 +185,22 @@ struct PackedProduct<'a, 'b> {
     step: usize,
     epilogue: Epilogue<'a>,
     out: &'a mut ViewMut<'b>,
+    /// Those being computed.
+    rows: Range<usize>,
 }
+
+/// Rows that all column blocks are computed of before the next: their weights then come from memory once a panel.
+const ROW_BLOCK: usize = 64;
 
 impl Kernel for PackedProduct<'_, '_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(mut self, s: S) {
-        for_each_block(s, self.out.columns(), &mut self);
+        let (rows, columns) = (self.a.rows, self.out.columns());
+        for start in (0..rows).step_by(ROW_BLOCK) {
+            self.rows = start..rows.min(start + ROW_BLOCK);
+            for_each_block(s, columns, &mut self);
+        }
     }
 }
 
@@ -199,7 +210,7 @@ impl<S: Simd> ColumnBlock<S> for PackedProduct<'_, '_> {
         if V == 1 && columns < S::LANES {
             self.few_columns(s, column, columns);
         } else {
-            cover_rows::<S, Self, V>(s, self.a.rows, column, columns, self);
+            cover_rows::<S, Self, V>(s, self.rows.clone(), column, columns, self);
         }
     }
 }
@@ -215,10 +226,11 @@ impl<S: Simd> Tiles<S> for PackedProduct<'_, '_> {
             let b = Right { data: &self.b[at.column..], step: self.step, columns: at.columns };
             accumulate(s, self.a.columns, self.a.left(at.row), b, &mut acc);
         }
+        let starts = self.out.row_starts::<R>(at.row, at.rows);
         // Over the constant R, so that the accumulators stay in registers.
         for (r, acc) in acc.iter().enumerate() {
             if r < at.rows {
-                self.finish_row(s, at.row + r, at.column..at.column + at.columns, acc);
+                self.finish_row(s, at.row + r, starts[r], at.column..at.column + at.columns, acc);
             }
         }
     }
@@ -230,12 +242,13 @@ impl PackedProduct<'_, '_> {
         &mut self,
         s: S,
         row: usize,
-        columns: core::ops::Range<usize>,
+        start: usize,
+        columns: Range<usize>,
         acc: &[S::F32; V],
     ) {
         let epilogue = self.epilogue;
         let bias = s.splat(epilogue.bias().map_or(0.0, |bias| bias[row]));
-        let out = &mut self.out_row(row)[columns];
+        let out = self.out.at_start(start, columns);
         for (acc, out) in acc.iter().zip(out.chunks_exact_mut(S::LANES)) {
             let before = match epilogue {
                 Epilogue::Residual { .. } => s.load(out),
@@ -243,10 +256,5 @@ impl PackedProduct<'_, '_> {
             };
             s.store(epilogue.apply(s, *acc, bias, before), out);
         }
-    }
-
-    #[inline(always)]
-    fn out_row(&mut self, row: usize) -> &mut [f32] {
-        self.out.row_mut(row).expect("rows are contiguous: checked by packed_matmul")
     }
 }

@@ -1,15 +1,16 @@
 //! Token panels: a channel-major matrix cut along its tokens into blocks that each lie in one piece.
 //!
-//! A panel is as wide as a register tile (3 vectors; the last may have 1, 2 or 4) and holds all its channels, row-major.
+//! A panel is as wide as a register tile, or a few, and holds all its channels, row-major. It is what a product reads as B
+//! without packing, what fits the near caches, and what one thread owns: panels are consecutive slices, so safe code can
+//! hand them to threads. A channel is a row of every panel; a shuffled channel order is a different order of rows.
+//!
 //! Columns that fill no vector stand behind the last panel's: products treat them apart, and a panel of their own would
-//! read all weights once more. A panel is what a product reads as B without packing, what fits the near caches, and what
-//! one thread owns: panels are consecutive slices, so safe code can hand them to threads. A channel is a row of every
-//! panel; a shuffled channel order is a different order of rows.
+//! read all weights once more.
 
 use core::ops::Range;
 
-use crate::error::{check_at_least, check_len};
-use crate::{Error, View, ViewMut};
+use crate::error::{check_at_least, check_len, check_shape};
+use crate::{Error, View, ViewMut, materialise};
 
 /// How the columns of a matrix are cut into panels.
 ///
@@ -18,97 +19,81 @@ use crate::{Error, View, ViewMut};
 /// let layout = Level::PORTABLE.panels(21); // vectors of 4
 /// let widths: Vec<usize> = (0..layout.count()).map(|p| layout.width(p)).collect();
 /// assert_eq!((widths, layout.padded()), (vec![8, 8, 8], 24)); // in memory: whole vectors
-/// assert_eq!(layout.valid(2), 5);
+/// assert_eq!(layout.range(2), 16..21);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PanelLayout {
     columns: usize,
     lanes: usize,
-    /// Vectors of all panels but the last few.
+    /// Columns of all panels but the last.
     full: usize,
-    /// Panels of `full` vectors.
-    full_count: usize,
-    /// Vectors of each panel after those.
-    last: usize,
-    /// Panels of `last` vectors.
-    last_count: usize,
+    count: usize,
 }
 
 impl PanelLayout {
-    /// `columns` in vectors of `lanes`, `full` vectors a panel; whole vectors that are left over go where a tile of their
-    /// width is densest: a single vector joins the panel before it if a tile that wide exists, or shares with it if not.
-    pub(crate) fn new(columns: usize, lanes: usize, full: usize, tile_rows: &[usize; 5]) -> Self {
-        let vectors = columns / lanes;
-        let (count, rest) = (vectors / full, vectors % full);
-        let (full_count, last, last_count) = match rest {
-            0 => (count, 0, usize::from(count == 0 && columns > 0)),
-            1 if count > 0 && full < 4 && tile_rows[full + 1] > 0 => (count - 1, full + 1, 1),
-            1 if count > 0 && full == 3 => (count - 1, 2, 2),
-            _ => (count, rest, 1),
+    /// `columns` in panels of `vectors` vectors. A last panel of a vector or less joins the one before it.
+    pub(crate) fn new(columns: usize, lanes: usize, vectors: usize) -> Self {
+        let full = vectors * lanes;
+        let joins = if vectors > 2 { 2 * lanes } else { lanes };
+        let count = match columns % full {
+            rest if rest < joins => columns / full,
+            _ => columns / full + 1,
         };
-        PanelLayout { columns, lanes, full, full_count, last, last_count }
+        PanelLayout { columns, lanes, full, count: count.max(usize::from(columns > 0)) }
+    }
+
+    /// `columns` in panels of `width`.
+    pub(crate) fn of_width(columns: usize, lanes: usize, width: usize) -> Self {
+        PanelLayout { columns, lanes, full: width, count: columns.div_ceil(width) }
     }
 
     /// One panel as wide as `columns`: an ordinary row-major matrix.
     pub fn single(columns: usize) -> Self {
-        PanelLayout {
-            columns,
-            lanes: columns.max(1),
-            full: 1,
-            full_count: usize::from(columns > 0),
-            last: 0,
-            last_count: 0,
-        }
+        PanelLayout { columns, lanes: 1, full: columns, count: usize::from(columns > 0) }
     }
 
-    /// Columns that hold data.
+    /// Columns.
     pub fn columns(&self) -> usize {
         self.columns
     }
 
     /// Columns of all panels in memory, where each row is filled up to whole vectors.
     pub fn padded(&self) -> usize {
-        self.columns.checked_next_multiple_of(self.lanes).unwrap_or(usize::MAX)
+        match self.count {
+            0 => 0,
+            count => self.offset(count - 1).saturating_add(self.stride(self.columns - (count - 1) * self.full)),
+        }
     }
 
     /// Panels.
     pub fn count(&self) -> usize {
-        self.full_count + self.last_count
+        self.count
     }
 
-    /// The columns of a panel in memory, padding included.
+    /// The columns of a panel.
     ///
     /// # Panics
     /// If there is no such panel.
     pub fn range(&self, panel: usize) -> Range<usize> {
-        assert!(panel < self.count(), "panel beyond the last");
-        let end = if panel + 1 == self.count() { self.padded() } else { self.start(panel + 1) };
-        self.start(panel)..end
-    }
-
-    /// The first column of a panel.
-    fn start(&self, panel: usize) -> usize {
-        let full = panel.min(self.full_count);
-        (full * self.full + (panel - full) * self.last) * self.lanes
+        assert!(panel < self.count, "panel beyond the last");
+        let start = panel * self.full;
+        start..if panel + 1 == self.count { self.columns } else { start + self.full }
     }
 
     /// The panel of a column.
     ///
     /// # Panics
-    /// If the column is beyond the last, padding included.
+    /// If the column is beyond the last.
     #[inline]
     pub fn panel_of(&self, column: usize) -> usize {
-        assert!(column < self.padded(), "column beyond the last");
-        let last = self.count() - 1;
-        if last == 0 {
-            return 0;
-        }
-        let vector = column / self.lanes;
-        let panel = match vector.checked_sub(self.full * self.full_count) {
-            Some(rest) if self.last_count > 0 => self.full_count + rest / self.last,
-            _ => vector / self.full,
-        };
-        panel.min(last)
+        assert!(column < self.columns, "column beyond the last");
+        if self.count == 1 { 0 } else { (column / self.full).min(self.count - 1) }
+    }
+
+    /// The columns in memory in front of a panel: it starts at so many times the rows of the matrix.
+    #[inline]
+    pub fn offset(&self, panel: usize) -> usize {
+        panel.saturating_mul(self.stride(self.full))
     }
 
     /// The width of a panel in memory: the values from one of its rows to the next.
@@ -116,21 +101,43 @@ impl PanelLayout {
     /// # Panics
     /// If there is no such panel.
     pub fn width(&self, panel: usize) -> usize {
-        self.range(panel).len()
+        self.stride(self.range(panel).len())
     }
 
     /// The width of the widest panel.
     pub fn max_width(&self) -> usize {
-        (0..self.count()).map(|panel| self.width(panel)).max().unwrap_or(0)
+        // All panels but the last are alike, and the last may be wider or narrower.
+        let last = self.count.saturating_sub(1);
+        [0, last].into_iter().filter(|&panel| panel < self.count).map(|panel| self.width(panel)).max().unwrap_or(0)
     }
 
-    /// The columns of a panel that hold data.
+    /// Columns filled up to whole vectors.
+    fn stride(&self, columns: usize) -> usize {
+        columns.checked_next_multiple_of(self.lanes).unwrap_or(usize::MAX)
+    }
+
+    /// Copies a matrix into panels.
     ///
-    /// # Panics
-    /// If there is no such panel.
-    pub fn valid(&self, panel: usize) -> usize {
-        let range = self.range(panel);
-        range.len().min(self.columns - range.start)
+    /// ```
+    /// use kernels::{Level, Panels, View};
+    /// let x: Vec<f32> = (0..36).map(|i| i as f32).collect();
+    /// let layout = Level::PORTABLE.panels(18); // 8 columns, and 10
+    /// let mut data = vec![0.0; 2 * layout.padded()];
+    /// layout.cut(&View::new(&x, 2, 18)?, &mut data)?;
+    /// assert_eq!(Panels::new(&data, 2, layout)?.column(17).at(1), 35.0);
+    /// # Ok::<(), kernels::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the matrix has other columns, [`Error::OutOfBounds`] if `data` is too short.
+    pub fn cut(&self, matrix: &View, data: &mut [f32]) -> Result<(), Error> {
+        let rows = matrix.rows();
+        check_shape("PanelLayout::cut", "the matrix", [rows, self.columns], matrix.shape())?;
+        for panel in 0..self.count {
+            let data = data.get_mut(rows * self.offset(panel)..).unwrap_or_default();
+            materialise(&matrix.column_range(self.range(panel))?, &mut self.view_mut(panel, data, rows)?)?;
+        }
+        Ok(())
     }
 
     /// A panel of a matrix with `rows` rows, of which `data` holds this panel first: the columns that hold data.
@@ -148,7 +155,7 @@ impl PanelLayout {
     /// # Ok::<(), kernels::Error>(())
     /// ```
     pub fn view<'a>(&self, panel: usize, data: &'a [f32], rows: usize) -> Result<View<'a>, Error> {
-        View::new(data, rows, self.width(panel))?.column_range(0..self.valid(panel))
+        View::new(data, rows, self.width(panel))?.column_range(0..self.range(panel).len())
     }
 
     /// As [`PanelLayout::view`], to write.
@@ -159,7 +166,7 @@ impl PanelLayout {
     /// # Panics
     /// If there is no such panel.
     pub fn view_mut<'a>(&self, panel: usize, data: &'a mut [f32], rows: usize) -> Result<ViewMut<'a>, Error> {
-        ViewMut::new(data, rows, self.width(panel))?.column_range(0..self.valid(panel))
+        ViewMut::new(data, rows, self.width(panel))?.column_range(0..self.range(panel).len())
     }
 }
 
@@ -186,7 +193,7 @@ pub struct Panels<'a> {
 }
 
 impl<'a> Panels<'a> {
-    /// `rows` rows in panels of the given layout: panel p starts at value `rows * layout.range(p).start`.
+    /// `rows` rows in panels of the given layout: panel p starts at value `rows * layout.offset(p)`.
     ///
     /// # Errors
     /// [`Error::Length`] unless `data` holds exactly `rows * layout.padded()` values.
@@ -246,10 +253,10 @@ impl<'a> Panels<'a> {
         let Panels { data, stored_rows, rows: (row, rows), columns: (first, len), layout } = *self;
         let panels = if len == 0 { 0..0 } else { layout.panel_of(first)..layout.panel_of(first + len - 1) + 1 };
         panels.map(move |panel| {
-            let range = layout.range(panel);
+            let (range, width) = (layout.range(panel), layout.width(panel));
             let (start, end) = (range.start.max(first), range.end.min(first + len));
-            let at = if rows == 0 { 0 } else { stored_rows * range.start + row * range.len() + start - range.start };
-            let view = View::with_strides(&data[at..], [rows, end - start], [range.len(), 1]);
+            let at = if rows == 0 { 0 } else { stored_rows * layout.offset(panel) + row * width + start - range.start };
+            let view = View::with_strides(&data[at..], [rows, end - start], [width, 1]);
             (start - first, view.expect("a piece lies within the data checked by new"))
         })
     }
@@ -272,9 +279,10 @@ impl<'a> Panels<'a> {
     pub fn column(&self, column: usize) -> Column<'a> {
         assert!(column < self.columns.1, "column beyond the last");
         let column = self.columns.0 + column;
-        let range = self.layout.range(self.layout.panel_of(column));
-        let start = self.stored_rows * range.start + self.rows.0 * range.len() + column - range.start;
-        Column { data: self.data.get(start..).unwrap_or(&[]), stride: range.len(), len: self.rows.1 }
+        let panel = self.layout.panel_of(column);
+        let width = self.layout.width(panel);
+        let start = self.start(panel, self.rows.0) + column - self.layout.range(panel).start;
+        Column { data: self.data.get(start..).unwrap_or(&[]), stride: width, len: self.rows.1 }
     }
 
     /// A row's values at some columns, if they lie in one panel.
@@ -303,8 +311,7 @@ impl<'a> Panels<'a> {
     /// taken.
     #[inline(always)]
     pub(crate) fn panel_rows(&self, panel: usize) -> (&'a [f32], usize) {
-        let range = self.layout.range(panel);
-        (&self.data[self.stored_rows * range.start + self.rows.0 * range.len()..], range.len())
+        (&self.data[self.start(panel, self.rows.0)..], self.layout.width(panel))
     }
 
     /// Copies a row's values at some columns, from as many panels as they lie in.
@@ -340,9 +347,16 @@ impl<'a> Panels<'a> {
         assert!(row < self.rows.1, "row beyond the last");
         assert!(column < self.columns.1, "column beyond the last");
         let column = self.columns.0 + column;
-        let range = self.layout.range(self.layout.panel_of(column));
-        let start = self.stored_rows * range.start + (self.rows.0 + row) * range.len() + column - range.start;
+        let panel = self.layout.panel_of(column);
+        let range = self.layout.range(panel);
+        let start = self.start(panel, self.rows.0 + row) + column - range.start;
         (range, &self.data[start..])
+    }
+
+    /// Where a stored row of a panel starts.
+    #[inline(always)]
+    fn start(&self, panel: usize, row: usize) -> usize {
+        self.stored_rows * self.layout.offset(panel) + row * self.layout.width(panel)
     }
 
     /// One panel, whatever range of columns was taken.
@@ -350,9 +364,7 @@ impl<'a> Panels<'a> {
     /// # Panics
     /// If there is no such panel.
     pub fn panel(&self, panel: usize) -> View<'a> {
-        let range = self.layout.range(panel);
-        let start = self.stored_rows * range.start + self.rows.0 * range.len();
-        let view = self.layout.view(panel, &self.data[start..], self.rows.1);
+        let view = self.layout.view(panel, &self.data[self.start(panel, self.rows.0)..], self.rows.1);
         view.expect("a panel lies within the data checked by new")
     }
 }

@@ -31,7 +31,7 @@ impl Kernel for MultiplyAdds {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) -> u64 {
         // A constant: the other arms are not compiled in.
-        match S::TILE_ROWS[S::PANEL_VECTORS] * S::PANEL_VECTORS {
+        match S::TILE_ROWS[S::TILE_VECTORS] * S::TILE_VECTORS {
             24 => chains::<S, 24>(s, self.rounds),
             12 => chains::<S, 12>(s, self.rounds),
             _ => chains::<S, 8>(s, self.rounds),

@@ -30,7 +30,10 @@ pub(crate) trait Simd: Copy {
     /// f32 in a vector.
     const LANES: usize;
 
-    /// Vectors across a token panel, the column block of a register tile.
+    /// Vectors across the usual register tile.
+    const TILE_VECTORS: usize;
+
+    /// Vectors across a token panel: one tile, or a few that share the weights while they are near.
     const PANEL_VECTORS: usize;
 
     /// Rows of the register tile that is `i` vectors wide, for i from 1 to 4; zero where the tile would not fit the

@@ -107,7 +107,7 @@ impl TokenProducts<'_> {
             let mut first = 0;
             for panel in 0..layout.count() {
                 let ((a, width), (b, _)) = (self.a.panel_rows(panel), self.b.panel_rows(panel));
-                let columns = layout.valid(panel);
+                let columns = layout.range(panel).len();
                 let a_rows: [&[f32]; I] = from_fn(|r| &a[(i + r).min(self.a.rows() - 1) * width..][..columns]);
                 let b_rows: [&[f32]; J] = from_fn(|r| &b[(j + r).min(self.b.rows() - 1) * width..][..columns]);
                 let start = (phase + phases - first % phases) % phases * S::LANES;

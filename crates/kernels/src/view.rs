@@ -325,6 +325,44 @@ impl<'a> ViewMut<'a> {
         Some((&mut self.data[start..], strides))
     }
 
+    /// Where `len` rows from `first` on start, up to N of them, for [`ViewMut::at_start`]: a row costs an addition where
+    /// [`ViewMut::row_mut`] may divide.
+    ///
+    /// # Panics
+    /// If a row is out of range, or a row's values do not lie side by side.
+    #[inline(always)]
+    pub(crate) fn row_starts<const N: usize>(&self, first: usize, len: usize) -> [usize; N] {
+        let Frame { rows, columns } = self.frame;
+        assert!(columns.is_contiguous() && first + len <= rows.len, "contiguous rows of the view");
+        let offset = if columns.len == 0 { 0 } else { columns.offset(0) };
+        let mut starts = [0; N];
+        for (start, channel) in starts.iter_mut().zip(rows.order.walk(rows.first + first, len)) {
+            *start = rows.stride * channel + offset;
+        }
+        starts
+    }
+
+    /// Calls `work(index, row)` for some rows in order, if their values lie side by side; a row costs an addition where
+    /// [`ViewMut::row_mut`] may divide.
+    #[inline(always)]
+    pub(crate) fn for_each_row(&mut self, rows: Range<usize>, mut work: impl FnMut(usize, &mut [f32])) {
+        let Frame { rows: axis, columns } = self.frame;
+        assert!(columns.is_contiguous() && rows.end <= axis.len, "contiguous rows of the view");
+        if columns.len == 0 {
+            return;
+        }
+        let start = columns.offset(0);
+        for (i, channel) in axis.order.walk(axis.first + rows.start, rows.len()).enumerate() {
+            work(i, &mut self.data[axis.stride * channel + start..][..columns.len]);
+        }
+    }
+
+    /// Some columns of the row that starts at a place.
+    #[inline(always)]
+    pub(crate) fn at_start(&mut self, start: usize, columns: Range<usize>) -> &mut [f32] {
+        &mut self.data[start + columns.start..start + columns.end]
+    }
+
     /// The same matrix, to read.
     pub fn as_view(&self) -> View<'_> {
         View { data: self.data, frame: self.frame }

@@ -265,14 +265,8 @@ fn attention_over_sizes_in_one_panel_and_in_many() {
                     // In panels, next to other rows and with padding that must not be read as keys.
                     let layout = level.panels(keys);
                     let mut both = vec![f32::NAN; (d + dv) * layout.padded()];
-                    for p in 0..layout.count() {
-                        let range = layout.range(p);
-                        let panel = &mut both[(d + dv) * range.start..(d + dv) * range.end];
-                        for c in 0..layout.valid(p) {
-                            (0..d).for_each(|r| panel[r * range.len() + c] = k[r * keys + range.start + c]);
-                            (0..dv).for_each(|r| panel[(d + r) * range.len() + c] = v[r * keys + range.start + c]);
-                        }
-                    }
+                    let rows: Vec<f32> = k.iter().chain(&v).copied().collect();
+                    layout.cut(&View::new(&rows, d + dv, keys).unwrap(), &mut both).unwrap();
                     let both = Panels::new(&both, d + dv, layout).unwrap();
                     let many = run(&both.row_range(0..d).unwrap(), &both.row_range(d..d + dv).unwrap());
                     assert_eq!(many, one, "{what}: panels change the result");
@@ -315,14 +309,8 @@ fn token_products_over_sizes_with_the_same_bits() {
             for level in levels() {
                 let layout = level.panels(tokens);
                 let panels = |x: &[f32], rows: usize| {
-                    let mut data = vec![0.0; rows * layout.padded()];
-                    for p in 0..layout.count() {
-                        let (range, valid) = (layout.range(p), layout.valid(p));
-                        for r in 0..rows {
-                            data[rows * range.start + r * range.len()..][..valid]
-                                .copy_from_slice(&x[r * tokens + range.start..][..valid]);
-                        }
-                    }
+                    let mut data = vec![f32::NAN; rows * layout.padded()];
+                    layout.cut(&View::new(x, rows, tokens).unwrap(), &mut data).unwrap();
                     data
                 };
                 let (a, b) = (panels(&a, m), panels(&b, n));
@@ -360,7 +348,7 @@ fn attention_within_a_window_with_biases() {
             // The queries of the window that lie in one panel, as a thread that owns it sees them.
             let panel = layout.panel_of(first);
             let start = first - layout.range(panel).start;
-            let queries = keys.min(layout.width(panel) - start);
+            let queries = keys.min(layout.range(panel).len() - start);
             let q = panels.panel(panel).row_range(0..d).unwrap().column_range(start..start + queries).unwrap();
             let biases = [&bias, &mask].map(|x| View::new(x, keys, keys).unwrap().column_range(0..queries).unwrap());
             let mut out = vec![f32::NAN; d * queries];

@@ -177,16 +177,16 @@ impl<'a> Stream<'a> {
     /// One panel, its channels in logical order.
     pub(crate) fn panel(&self, panel: usize) -> Result<View<'a>, Error> {
         let channels = self.order.channels();
-        let range = self.layout.range(panel);
-        self.layout.view(panel, &self.data[channels * range.start..], channels)?.reorder_rows(self.order)
+        self.layout.view(panel, &self.data[channels * self.layout.offset(panel)..], channels)?.reorder_rows(self.order)
     }
 
     /// Some channels, by their logical position, of the token stored at a place.
     pub(crate) fn token(&self, place: usize, channels: Range<usize>) -> impl Iterator<Item = f32> + use<'a> {
         let (data, order) = (self.data, self.order);
-        let range = self.layout.range(self.layout.panel_of(place));
-        let start = order.channels() * range.start + place - range.start;
-        channels.map(move |position| data[start + order.channel(position) * range.len()])
+        let panel = self.layout.panel_of(place);
+        let width = self.layout.width(panel);
+        let start = order.channels() * self.layout.offset(panel) + place - self.layout.range(panel).start;
+        channels.map(move |position| data[start + order.channel(position) * width])
     }
 
     /// Writes tokens x channels, row-major, both in logical order.

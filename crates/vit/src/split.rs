@@ -59,10 +59,11 @@ impl<'a> Share<'a> {
     fn split(self, left_threads: usize, threads: usize) -> (Share<'a>, Share<'a>) {
         let start = |panel: usize| self.layout.range(panel).start;
         let (first, last) = (self.panels.start, self.panels.end - 1);
-        let columns = start(last) + self.layout.valid(last) - start(first);
+        let columns = self.layout.range(last).end - start(first);
         let target = start(first) + columns * left_threads / threads;
         let middle = (first + 1..=last).min_by_key(|&panel| start(panel).abs_diff(target)).unwrap_or(last);
-        let (left, right) = self.data.split_at_mut(self.rows * (start(middle) - start(first)));
+        let left_len = self.rows * (self.layout.offset(middle) - self.layout.offset(first));
+        let (left, right) = self.data.split_at_mut(left_len);
         let each = self.scratch.len() / threads;
         let (left_scratch, right_scratch) = self.scratch.split_at_mut(each * left_threads);
         let Share { layout, rows, .. } = self;

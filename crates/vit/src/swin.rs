@@ -14,7 +14,7 @@ use crate::linear::{Linear, Norm};
 use crate::packing::{Cut, PackError, Packer, aligned, fetch};
 use crate::pass::Pass;
 use crate::{RunError, Tap, Tensors};
-use stage::{StageRun, mask_len};
+use stage::{StageRun, layout, mask_len};
 
 /// A Swin model over its packed weights.
 #[derive(Clone, Copy)]
@@ -126,7 +126,7 @@ impl Plan {
         let mut plan = Plan { streams: [0; 2], qkv: 0, shifted: 0, narrow: 0, workspace: 0 };
         let mut wide = 0;
         for (s, stage) in config.stages().enumerate() {
-            let layout = level.panels(stage.tokens());
+            let layout = layout(level, &stage);
             let (tokens, width, n) = (layout.padded(), layout.max_width(), stage.window * stage.window);
             // A merging's input and output stand beside each other, as patches and the embedding's product do.
             let rows = stage.hidden.max(config.patch_values()).max(stage.channels).max(4 * stage.dim);
@@ -136,7 +136,7 @@ impl Plan {
             plan.narrow = plan.narrow.max(aligned(rows * width));
             wide = wide.max(aligned((rows * width).max(attention_scratch_len(n))) + mask_len(n));
         }
-        let head = Head::scratch_len(&config.head_shape(), level.panels(config.last().tokens()).max_width());
+        let head = Head::scratch_len(&config.head_shape(), layout(level, &config.last()).max_width());
         plan.workspace = (plan.narrow + wide).max(head);
         plan
     }
@@ -172,8 +172,7 @@ impl<'w> Swin<'w> {
         let (qkv, rest) = rest.split_at_mut(plan.qkv);
         let (shifted, workspaces) = rest.split_at_mut(plan.shifted);
         let workspaces = &mut workspaces[..pass.threads * plan.workspace];
-        let run =
-            |stage: Stage| StageRun { pass, stage, layout: pass.level.panels(stage.tokens()), narrow: plan.narrow };
+        let run = |stage: Stage| StageRun { pass, stage, layout: layout(pass.level, &stage), narrow: plan.narrow };
 
         let mut cut = Cut(self.packed);
         run(config.stage(0)).embed(config, &mut cut, image, current, workspaces)?;

@@ -112,7 +112,7 @@ fn columns<'o>(out: &'o mut ViewMut, row: usize, run: &Run) -> &'o mut [f32] {
 mod tests {
     extern crate std;
     use super::*;
-    use kernels::Level;
+    use kernels::{Level, View};
     use std::vec;
     use std::vec::Vec;
 
@@ -134,13 +134,7 @@ mod tests {
             // The same map in panels.
             let layout = Level::PORTABLE.panels(side * side);
             let mut cut = vec![f32::NAN; channels * layout.padded()];
-            for p in 0..layout.count() {
-                let (range, valid) = (layout.range(p), layout.valid(p));
-                for c in 0..channels {
-                    cut[channels * range.start + c * range.len()..][..valid]
-                        .copy_from_slice(&map[c * side * side + range.start..][..valid]);
-                }
-            }
+            layout.cut(&View::new(&map, channels, side * side).unwrap(), &mut cut).unwrap();
             let single = Panels::single(&map, channels, side * side).unwrap();
             for source in [single, Panels::new(&cut, channels, layout).unwrap()] {
                 let width = grid * grid + 3;

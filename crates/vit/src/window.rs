@@ -27,11 +27,12 @@ impl WindowOrder {
     }
 
     /// Row and column on the map of the token at a place in this order.
-    pub(crate) fn token(&self, place: usize) -> [usize; 2] {
+    #[cfg(test)]
+    fn token(&self, place: usize) -> [usize; 2] {
         self.rolled(place).map(|p| (p + self.shift) % self.side)
     }
 
-    /// Rows and columns on the map of the tokens at consecutive places: an odometer, where [`WindowOrder::token`] divides.
+    /// Rows and columns on the map of the tokens at consecutive places: an odometer, without divisions.
     pub(crate) fn tokens(&self, places: Range<usize>) -> impl Iterator<Item = [usize; 2]> + use<> {
         let WindowOrder { side, window, .. } = *self;
         let wrap = move |p: usize| if p >= side { p - side } else { p };

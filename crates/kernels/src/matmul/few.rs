@@ -12,7 +12,7 @@ use crate::simd::{MAX_LANES, Simd};
 const MAX_COLUMNS: usize = 8;
 
 impl PackedProduct<'_, '_> {
-    /// The product's `columns` columns from `column` on, fewer than `LANES`.
+    /// The current rows of the product's `columns` columns from `column` on, fewer than `LANES`.
     #[inline(always)]
     pub(super) fn few_columns<S: Simd>(&mut self, s: S, column: usize, columns: usize) {
         let mut done = 0;
@@ -33,15 +33,19 @@ impl PackedProduct<'_, '_> {
         }
     }
 
-    /// All rows of C columns, in tiles of two vectors so that multiply-adds need not wait for each other.
+    /// The rows of C columns, in tiles of two vectors or, with few columns, of four, so that multiply-adds need not wait for each other.
     #[inline(always)]
     fn strip<S: Simd, const C: usize>(&mut self, s: S, column: usize) {
-        let mut row = 0;
-        while row + 2 * S::LANES <= self.a.rows {
+        let mut row = self.rows.start;
+        while C <= 2 && row + 4 * S::LANES <= self.rows.end {
+            self.few_tile::<S, C, 4>(s, row, column);
+            row += 4 * S::LANES;
+        }
+        while row + 2 * S::LANES <= self.rows.end {
             self.few_tile::<S, C, 2>(s, row, column);
             row += 2 * S::LANES;
         }
-        while row < self.a.rows {
+        while row < self.rows.end {
             self.few_tile::<S, C, 1>(s, row, column);
             row += S::LANES;
         }
@@ -111,17 +115,17 @@ impl PackedProduct<'_, '_> {
         };
         let mut values = [[0.0; MAX_LANES]; C];
         if let Epilogue::Residual { .. } = self.epilogue {
-            for (lane, row) in rows.clone().enumerate() {
-                let out = &self.out_row(row)[column..column + C];
+            self.out.for_each_row(rows.clone(), |lane, row| {
+                let out = &row[column..column + C];
                 (0..C).for_each(|c| values[c][lane] = out[c]);
-            }
+            });
         }
         for (values, acc) in values.iter_mut().zip(acc) {
             s.store(self.epilogue.apply(s, acc, bias, s.load(values)), values);
         }
-        for (lane, row) in rows.enumerate() {
-            let out = &mut self.out_row(row)[column..column + C];
+        self.out.for_each_row(rows, |lane, row| {
+            let out = &mut row[column..column + C];
             (0..C).for_each(|c| out[c] = values[c][lane]);
-        }
+        });
     }
 }

@@ -3,6 +3,8 @@
 //! Every product of the crate - packed weights, strided matrices, attention's scores and contexts - is a walk over such
 //! tiles. An element is one chain of multiply-adds in order of k, wherever the tiles' borders fall.
 
+use core::ops::Range;
+
 use crate::simd::Simd;
 
 /// The left factor at a tile: `a(r, k) = data[r * row + k * step]`.
@@ -110,32 +112,30 @@ pub(crate) trait Tiles<S: Simd> {
     fn tile<const R: usize, const V: usize>(&mut self, s: S, at: At);
 }
 
-/// The tiles of one column block, as tall as the instruction set has registers for.
-///
-/// Column blocks are the outer loop, so that a block of the right factor stays in the near caches while the left factor
-/// streams past it.
+/// The tiles of some rows of one column block, as tall as the instruction set has registers for.
 #[inline(always)]
 pub(crate) fn cover_rows<S: Simd, T: Tiles<S>, const V: usize>(
     s: S,
-    rows: usize,
+    rows: Range<usize>,
     column: usize,
     columns: usize,
     tiles: &mut T,
 ) {
+    let end = rows.end;
     // A constant: the other arm is not compiled in.
     let done = match S::TILE_ROWS[V] {
-        8 => row_blocks::<S, T, 8, V>(s, 0..rows, column, columns, tiles),
-        _ => 0,
+        8 => row_blocks::<S, T, 8, V>(s, rows, column, columns, tiles),
+        _ => rows.start,
     };
-    let done = row_blocks::<S, T, 4, V>(s, done..rows, column, columns, tiles);
-    row_blocks::<S, T, 1, V>(s, done..rows, column, columns, tiles);
+    let done = row_blocks::<S, T, 4, V>(s, done..end, column, columns, tiles);
+    row_blocks::<S, T, 1, V>(s, done..end, column, columns, tiles);
 }
 
 /// The tiles of R rows that fit in `rows`, or cover it where the left factor is padded; gives the first row not covered.
 #[inline(always)]
 fn row_blocks<S: Simd, T: Tiles<S>, const R: usize, const V: usize>(
     s: S,
-    rows: core::ops::Range<usize>,
+    rows: Range<usize>,
     column: usize,
     columns: usize,
     tiles: &mut T,

@@ -70,6 +70,7 @@ impl Simd for Avx2 {
     const LANES: usize = 8;
     /// 4 rows x 3 vectors = 12 accumulators, 3 vectors of B and a broadcast: all 16 registers, and 7 loads for 12
     /// multiply-adds. `cargo bench -p benches --bench kernels -- matmul`.
+    const TILE_VECTORS: usize = 3;
     const PANEL_VECTORS: usize = 3;
     const TILE_ROWS: [usize; 5] = [0, 8, 4, 4, 0];
 

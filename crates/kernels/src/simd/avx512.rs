@@ -39,6 +39,7 @@ impl Simd for Avx512 {
     const LANES: usize = 16;
     /// 8 rows x 3 vectors = 24 accumulators, 3 vectors of B and a broadcast: 28 of 32 registers, and 11 loads for 24
     /// multiply-adds. Measured: `cargo bench -p benches --bench kernels -- matmul`.
+    const TILE_VECTORS: usize = 3;
     const PANEL_VECTORS: usize = 3;
     const TILE_ROWS: [usize; 5] = [0, 8, 8, 8, 4];
 

@@ -14,6 +14,7 @@ impl Simd for Portable {
     type F32 = f32x4;
     const LANES: usize = 4;
     /// 4 rows x 2 vectors = 8 accumulators, 2 vectors of B, a broadcast and the products on the way: SSE2's 16 registers.
+    const TILE_VECTORS: usize = 2;
     const PANEL_VECTORS: usize = 2;
     const TILE_ROWS: [usize; 5] = [0, 4, 4, 0, 0];
 

@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use kernels::{ChannelOrder, Column, Error, PanelLayout, Panels, View, ViewMut};
+use kernels::{ChannelOrder, Column, Error, Level, PanelLayout, Panels, View, ViewMut};
 
 use crate::RunError;
 use crate::block::{Block, Workspace};
@@ -14,6 +14,14 @@ use crate::pass::{Operation, Pass};
 use crate::split::for_each_panel;
 use crate::unfold::Windows;
 use crate::window::WindowOrder;
+
+/// How a stage's tokens lie in panels: whole windows, as many as a panel of register tiles holds.
+pub(super) fn layout(level: Level, stage: &Stage) -> PanelLayout {
+    /// Tokens that a panel of several windows may have.
+    const TOKENS: usize = 64;
+    let window = stage.window * stage.window;
+    level.panels_of_width(stage.tokens(), (TOKENS / window).max(1) * window)
+}
 
 /// What the steps of one stage have in common.
 pub(super) struct StageRun<'r> {
@@ -76,8 +84,7 @@ impl StageRun<'_> {
 
     /// The places of a panel's tokens.
     fn places(&self, panel: usize) -> Range<usize> {
-        let start = self.layout.range(panel).start;
-        start..start + self.layout.valid(panel)
+        self.layout.range(panel)
     }
 
     /// This stage's stream from the one before it: 2x2 tokens become one.
@@ -163,7 +170,7 @@ impl StageRun<'_> {
         })
     }
 
-    /// The attention output of one panel's tokens, dim x tokens, in `workspace.narrow`.
+    /// The attention output of one panel's windows, dim x tokens, in `workspace.narrow`.
     fn attend<'s>(
         &self,
         block: &Block,
@@ -176,28 +183,21 @@ impl StageRun<'_> {
         let (places, n) = (self.places(panel), windows.window_tokens());
         let (mask, scratch) = workspace.wide.split_at_mut(mask_len(n));
         let mut context = self.pass.matrix(workspace.narrow, self.stage.dim, places.len())?;
-        let mut start = places.start;
-        // The panel's part of each window that it has a part of.
-        while start < places.end {
-            let window = start / n;
-            let stop = places.end.min((window + 1) * n);
-            let queries = start - window * n..stop - window * n;
+        for start in places.clone().step_by(n) {
+            let (window, columns) = (start / n, start - places.start..start - places.start + n);
             let mask = match windows.is_split(window) {
-                true => Some(fill_mask(windows, window, mask)?.column_range(queries.clone())?),
+                true => Some(fill_mask(windows, window, mask)?),
                 false => None,
             };
-            let columns = start - places.start..stop - places.start;
-            let q = qkv.panel(panel).column_range(columns.clone())?;
-            let kv = qkv.column_range(window * n..(window + 1) * n)?;
+            let (q, kv) = (qkv.panel(panel).column_range(columns.clone())?, qkv.column_range(start..start + n)?);
             for head in 0..self.stage.heads {
-                let bias = View::new(&biases[head * n * n..], n, n)?.column_range(queries.clone())?;
+                let bias = View::new(&biases[head * n * n..], n, n)?;
                 let biases = [bias, mask.unwrap_or(bias)];
                 let biases = &biases[..1 + usize::from(mask.is_some())];
                 let out = context.reborrow().column_range(columns.clone())?;
                 let mut out = out.row_range(block.head_rows(head))?;
                 block.attend(self.pass, &block.head(head, &q, &kv, biases)?, &mut out, scratch)?;
             }
-            start = stop;
         }
         Ok(context)
     }
