@@ -4,6 +4,7 @@ python tools/export_onnx.py deit_tiny shuffle_deit_tiny
 """
 
 import argparse
+import warnings
 from pathlib import Path
 
 import torch
@@ -22,9 +23,10 @@ def seeded(name):
 
 
 def write_onnx(model, path, batch=1):
-    """The batch becomes part of the graph."""
+    """The batch becomes part of the graph, as all sizes do: what the tracer warns of is meant."""
     size, channels = model.config["image_size"], model.config["in_channels"]
     image = torch.zeros(batch, channels, size, size)
+    warnings.simplefilter("ignore", torch.jit.TracerWarning)
     torch.onnx.export(model, (image,), path, dynamo=False, opset_version=17, input_names=["image"])
 
 

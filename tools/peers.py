@@ -13,13 +13,13 @@ replaces it. The sections and charts of BENCHMARKS.md are written from them.
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import avx2_only
 import benchmarks
 from machine import ROOT, circumstances
 
@@ -36,8 +36,6 @@ SUITE = [
     (1, 8, "auto", VANILLA_AND_SHUFFLED),
     (1, 32, "auto", VANILLA_AND_SHUFFLED),
 ]
-# What keeps oneDNN (in OpenVINO and PyTorch), PyTorch's own kernels and MKL to AVX2; they read it when they are loaded.
-AVX2_ONLY = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}
 # Seconds to export (once), compile and check a model in all engines, beyond its timed calls.
 SET_UP_SECONDS = 6
 
@@ -69,7 +67,7 @@ def calls_of(args):
 
 def measure(args, name):
     """Milliseconds of every engine in every round, and the level that the program ran on."""
-    import rivals  # not before the environment says what they may use
+    import rivals  # not before they are restricted, if they are
 
     export = rivals.Export(name, args.batch, args.cache)
     runners = rivals.engines(args, export)
@@ -184,8 +182,9 @@ def suite(args):
 
 def main():
     args = arguments()
-    if args.level == "avx2" and any(os.environ.get(key) != value for key, value in AVX2_ONLY.items()):
-        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ | AVX2_ONLY)
+    if args.level == "avx2":
+        avx2_only.restart()
+        avx2_only.load_onnx_runtime(args.cache)
     if args.probe:
         return probe(args)
     if args.suite:

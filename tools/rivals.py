@@ -15,6 +15,7 @@ import onnxruntime
 import openvino
 import torch
 
+import avx2_only
 import shuffle_vit
 from export_onnx import seeded, write_onnx
 from shuffle_vit.checkpoint import read_tensors, write_tensors
@@ -104,7 +105,9 @@ class InProcess:
 
 def open_vino(args, export):
     hints = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": args.threads}
-    request = openvino.Core().compile_model(export.onnx, "CPU", hints).create_infer_request()
+    core = openvino.Core()
+    device = avx2_only.register_open_vino(core, args.cache) if args.level == "avx2" else "CPU"
+    request = core.compile_model(export.onnx, device, hints).create_infer_request()
     pixels = export.image.numpy()
     request.set_input_tensor(openvino.Tensor(pixels, shared_memory=True))
 

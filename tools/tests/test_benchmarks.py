@@ -2,6 +2,7 @@
 
 import json
 
+import avx2_only
 import benchmarks
 import peers
 import peers_section
@@ -49,14 +50,24 @@ def test_sections_are_replaced_and_others_stay():
     assert benchmarks.replace_section(again, "peers", "third") == again
 
 
-def test_table_names_the_fastest_rival_that_counts():
+def test_table_names_the_fastest_rival_that_ran():
     head, _, deit, t2t = peers_section.table(GROUP)
-    assert head.startswith("| model | shuffle-vit | OpenVINO | ONNX Runtime\\* | PyTorch | fastest rival / ours |")
-    assert deit == "| deit_tiny | **50.0** | 60.0 (1.20x) | 40.0 (0.80x) | 75.0 (1.50x) | **1.20** | 50.0 | 40.0 |"
-    assert t2t == "| t2t_vit_7 | **50.0** | crashes | 40.0 (0.80x) | 75.0 (1.50x) | **1.50** | 40.0 | 40.0 |"
+    assert head.startswith("| model | shuffle-vit | OpenVINO | ONNX Runtime | PyTorch | fastest rival / ours |")
+    assert deit == "| deit_tiny | **50.0** | 60.0 (1.20x) | 40.0 (0.80x) | 75.0 (1.50x) | **0.80** | 50.0 | 40.0 |"
+    assert t2t == "| t2t_vit_7 | **50.0** | crashes | 40.0 (0.80x) | 75.0 (1.50x) | **0.80** | 40.0 | 40.0 |"
     text = peers_section.text([GROUP])
     assert "at most 1.0 % around its median" in text
     assert "2026-01-02; Some CPU, 2 cores, avx2, Linux 6; shuffle-vit 1234567; `python tools/peers.py`." in text
+
+
+def test_the_test_for_avx512_is_found():
+    """As compiled into ONNX Runtime, into OpenVINO, and a test of the same bit that has nothing to do with it."""
+    found = [
+        "41f7c200000100 740e 4c89c0 48f7d0 a8e0 0f845401",
+        "41f7c100000100 7411 4889c2 81e2e0000000 4881fae0",
+        "41f7c100000100 7411 4889c2 4881fae1000000",
+    ]
+    assert [bool(avx2_only.AVX512F.search(bytes.fromhex(code))) for code in found] == [True, True, False]
 
 
 def test_kept_results_are_json_of_a_line_a_model(tmp_path):
