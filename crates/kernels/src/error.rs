@@ -98,8 +98,10 @@ pub enum Error {
         /// The argument.
         what: &'static str,
     },
-    /// Two matrices are cut into different panels, or into those of another level, or are not whole.
-    #[error("{operation}: both matrices must be whole and cut as Level::panels cuts them at the level that runs")]
+    /// Two matrices are cut into different panels, or into panels that are no whole vectors, or are not whole.
+    #[error(
+        "{operation}: both matrices must be whole and cut alike, all panels but the last into whole vectors of the level"
+    )]
     Layout {
         /// The function that was called.
         operation: &'static str,

@@ -111,6 +111,11 @@ impl PanelLayout {
         [0, last].into_iter().filter(|&panel| panel < self.count).map(|panel| self.width(panel)).max().unwrap_or(0)
     }
 
+    /// Whether every panel starts at a multiple of `lanes` columns.
+    pub(crate) fn has_whole_vectors(&self, lanes: usize) -> bool {
+        self.count <= 1 || self.full.is_multiple_of(lanes)
+    }
+
     /// Columns filled up to whole vectors.
     fn stride(&self, columns: usize) -> usize {
         columns.checked_next_multiple_of(self.lanes).unwrap_or(usize::MAX)

@@ -42,13 +42,13 @@ pub fn sum_in_pairs(parts: &[f32; PARTIAL_SUMS]) -> f32 {
 /// ```
 ///
 /// # Errors
-/// [`Error::Length`] if `out` has another size, [`Error::Layout`] if the matrices are cut differently, for another level, or
-/// are ranges of columns.
+/// [`Error::Length`] if `out` has another size, [`Error::Layout`] if the matrices are cut differently, into panels that are
+/// no whole vectors, or are ranges of columns.
 pub fn token_products(level: Level, a: &Panels, b: &Panels, out: &mut [f32]) -> Result<(), Error> {
     const OPERATION: &str = "token_products";
     check_len(OPERATION, "out", a.rows().saturating_mul(b.rows()), out.len())?;
     let whole = a.has_all_columns() && b.has_all_columns();
-    if !whole || a.layout() != b.layout() || *a.layout() != level.panels(a.layout().columns()) {
+    if !whole || a.layout() != b.layout() || !a.layout().has_whole_vectors(level.lanes()) {
         return Err(Error::Layout { operation: OPERATION });
     }
     level.run(TokenProducts { a, b, out });

@@ -176,9 +176,14 @@ impl<'w> Model<'w> {
 
     /// Scratch values that [`Model::run`] needs at a level, for any batch.
     pub fn scratch_len(&self, level: Level) -> usize {
+        self.scratch_len_on(level, 1)
+    }
+
+    /// Scratch values of one image on some threads.
+    fn scratch_len_on(&self, level: Level, threads: usize) -> usize {
         match &self.family {
-            Family::Plain(model) => model.scratch_len(level, 1),
-            Family::Swin(model) => model.scratch_len(level, 1),
+            Family::Plain(model) => model.scratch_len(level, threads),
+            Family::Swin(model) => model.scratch_len(level, threads),
         }
     }
 
@@ -291,7 +296,9 @@ impl<'w> Model<'w> {
     /// Scratch values that [`Model::run_parallel`] needs.
     #[cfg(feature = "parallel")]
     pub fn parallel_scratch_len(&self, level: Level, pool: &rayon::ThreadPool) -> usize {
-        pool.current_num_threads() * self.scratch_len(level)
+        let threads = pool.current_num_threads();
+        // An image on each thread, or one on all.
+        (threads * self.scratch_len(level)).max(self.scratch_len_on(level, threads))
     }
 
     /// As [`Model::run`], on the threads of a pool: images are shared out while there is one for every thread, then the

@@ -10,7 +10,7 @@ use crate::embed::{self, Embedding};
 use crate::head::{self, Head, Stream, TokenOrder};
 use crate::packing::{Cut, PackError, Packer, aligned};
 use crate::pass::Pass;
-use crate::split::for_each_panel;
+use crate::split::{for_each_panel, layout};
 use crate::t2t::{self, T2t};
 use crate::{RunError, Tap, Tensors};
 
@@ -73,12 +73,12 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(config: &VitConfig, level: Level) -> Self {
-        let layout = level.panels(config.tokens());
+    fn new(config: &VitConfig, level: Level, threads: usize) -> Self {
+        let layout = layout(level, threads, config.tokens());
         let (mut rows, mut width) = (config.hidden().max(embed::inputs(config)), layout.max_width());
         let (mut narrow_rows, mut scores, mut rounds) = (config.dim, attention_scratch_len(config.tokens()), 0);
         if config.tokens != Tokens::Patch {
-            let plan = t2t::Plan::new(config, level);
+            let plan = t2t::Plan::new(config, level, threads);
             let (t2t_rows, t2t_width, t2t_scores) = plan.workspace(config);
             (rows, width) = (rows.max(t2t_rows), width.max(t2t_width));
             (narrow_rows, scores, rounds) = (narrow_rows.max(t2t_rows), scores.max(t2t_scores), plan.scratch_len());
@@ -107,7 +107,7 @@ impl<'w> Plain<'w> {
     }
 
     pub(crate) fn scratch_len(&self, level: Level, threads: usize) -> usize {
-        Plan::new(&self.config, level).scratch_len(threads)
+        Plan::new(&self.config, level, threads).scratch_len(threads)
     }
 
     /// Embedding, block `i` and head lie in this order in the packed weights.
@@ -125,7 +125,7 @@ impl<'w> Plain<'w> {
         mut tap: Option<&mut dyn FnMut(Tap)>,
     ) -> Result<(), RunError> {
         let config = &self.config;
-        let plan = Plan::new(config, pass.level);
+        let plan = Plan::new(config, pass.level, pass.threads);
         let (stream, rest) = scratch.split_at_mut(plan.stream);
         let (qkv, rest) = rest.split_at_mut(plan.qkv);
         let (rounds, workspaces) = rest.split_at_mut(plan.rounds);

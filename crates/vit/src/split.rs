@@ -6,10 +6,19 @@ use core::sync::atomic::{AtomicBool, Ordering};
 #[cfg(feature = "parallel")]
 use std::time::{Duration, Instant};
 
-use kernels::{PanelLayout, ViewMut};
+use kernels::{Error, Level, PanelLayout, ViewMut};
 
 use crate::RunError;
 use crate::pass::Pass;
+
+/// How tokens are cut into panels: as the level has it, but into no fewer than there are threads.
+pub(crate) fn layout(level: Level, threads: usize, tokens: usize) -> PanelLayout {
+    let usual = level.panels(tokens);
+    if usual.count() >= threads {
+        return usual;
+    }
+    level.panels_of_width(tokens, tokens.div_ceil(threads).next_multiple_of(level.lanes()))
+}
 
 /// Work on the panels of a matrix, one at a time: `(panel, its columns, scratch)`.
 pub(crate) type Work<'f> = dyn Fn(usize, ViewMut, &mut [f32]) -> Result<(), RunError> + Sync + 'f;
@@ -72,6 +81,28 @@ impl<'a> Share<'a> {
             Share { layout, rows, panels: middle..last + 1, data: right, scratch: right_scratch },
         )
     }
+}
+
+/// Calls `work(rows, their values)` for the rows of a row-major matrix, `columns` values each, a share for each thread.
+pub(crate) fn share_rows(
+    threads: usize,
+    columns: usize,
+    rows: Range<usize>,
+    data: &mut [f32],
+    work: &(dyn Fn(Range<usize>, &mut [f32]) -> Result<(), Error> + Sync),
+) -> Result<(), Error> {
+    #[cfg(feature = "parallel")]
+    if threads > 1 && rows.len() > 1 {
+        let middle = rows.start + rows.len() / 2;
+        let (left, right) = data.split_at_mut((middle - rows.start) * columns);
+        let (left, right) = join(
+            || share_rows(threads / 2, columns, rows.start..middle, left, work),
+            || share_rows(threads - threads / 2, columns, middle..rows.end, right, work),
+        );
+        return left.and(right);
+    }
+    let _ = (threads, columns);
+    work(rows, data)
 }
 
 /// Both results, computed on two threads where the pool has one to spare.

@@ -122,11 +122,11 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(config: &SwinConfig, level: Level) -> Self {
+    fn new(config: &SwinConfig, level: Level, threads: usize) -> Self {
         let mut plan = Plan { streams: [0; 2], qkv: 0, shifted: 0, narrow: 0, workspace: 0 };
         let mut wide = 0;
         for (s, stage) in config.stages().enumerate() {
-            let layout = layout(level, &stage);
+            let layout = layout(level, threads, &stage);
             let (tokens, width, n) = (layout.padded(), layout.max_width(), stage.window * stage.window);
             // A merging's input and output stand beside each other, as patches and the embedding's product do.
             let rows = stage.hidden.max(config.patch_values()).max(stage.channels).max(4 * stage.dim);
@@ -136,7 +136,7 @@ impl Plan {
             plan.narrow = plan.narrow.max(aligned(rows * width));
             wide = wide.max(aligned((rows * width).max(attention_scratch_len(n))) + mask_len(n));
         }
-        let head = Head::scratch_len(&config.head_shape(), layout(level, &config.last()).max_width());
+        let head = Head::scratch_len(&config.head_shape(), layout(level, threads, &config.last()).max_width());
         plan.workspace = (plan.narrow + wide).max(head);
         plan
     }
@@ -153,7 +153,7 @@ impl<'w> Swin<'w> {
     }
 
     pub(crate) fn scratch_len(&self, level: Level, threads: usize) -> usize {
-        Plan::new(&self.config, level).scratch_len(threads)
+        Plan::new(&self.config, level, threads).scratch_len(threads)
     }
 
     /// The logits of one image.
@@ -166,13 +166,18 @@ impl<'w> Swin<'w> {
         mut tap: Option<&mut dyn FnMut(Tap)>,
     ) -> Result<(), RunError> {
         let config = &self.config;
-        let plan = Plan::new(config, pass.level);
+        let plan = Plan::new(config, pass.level, pass.threads);
         let (mut current, rest) = scratch.split_at_mut(plan.streams[0]);
         let (mut other, rest) = rest.split_at_mut(plan.streams[1]);
         let (qkv, rest) = rest.split_at_mut(plan.qkv);
         let (shifted, workspaces) = rest.split_at_mut(plan.shifted);
         let workspaces = &mut workspaces[..pass.threads * plan.workspace];
-        let run = |stage: Stage| StageRun { pass, stage, layout: layout(pass.level, &stage), narrow: plan.narrow };
+        let run = |stage: Stage| StageRun {
+            pass,
+            stage,
+            layout: layout(pass.level, pass.threads, &stage),
+            narrow: plan.narrow,
+        };
 
         let mut cut = Cut(self.packed);
         run(config.stage(0)).embed(config, &mut cut, image, current, workspaces)?;

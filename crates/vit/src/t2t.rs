@@ -11,6 +11,7 @@ use kernels::{Level, PackedMatrix, PanelLayout, Panels, attention_scratch_len};
 use crate::config::{T2T_WIDTH, Tokens, VitConfig};
 use crate::packing::{Cut, PackError, Packer, aligned};
 use crate::pass::Pass;
+use crate::split::layout;
 use crate::unfold::Windows;
 use crate::{RunError, Tensors};
 use round::{Round, RoundRun};
@@ -54,9 +55,9 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    pub(crate) fn new(config: &VitConfig, level: Level) -> Self {
+    pub(crate) fn new(config: &VitConfig, level: Level, threads: usize) -> Self {
         let windows = windows(config.image_size);
-        let layouts = [0, 1].map(|round| level.panels(windows[round].grid().pow(2)));
+        let layouts = [0, 1].map(|round| layout(level, threads, windows[round].grid().pow(2)));
         Plan {
             intermediate: aligned(SOFTMAX_ROWS.max(PERFORMER_ROWS) * layouts[0].padded().max(layouts[1].padded())),
             results: layouts.map(|layout| aligned(T2T_WIDTH * layout.padded())),
@@ -104,7 +105,7 @@ impl<'w> T2t<'w> {
         scratch: &'s mut [f32],
         workspaces: &mut [f32],
     ) -> Result<Panels<'s>, RunError> {
-        let plan = Plan::new(config, pass.level);
+        let plan = Plan::new(config, pass.level, pass.threads);
         let [first, second, third] = windows(config.image_size);
         let (intermediate, rest) = scratch.split_at_mut(plan.intermediate);
         let (products, rest) = rest.split_at_mut(plan.products);

@@ -11,16 +11,16 @@ use crate::head::{Stream, TokenOrder};
 use crate::linear::{Linear, Norm};
 use crate::packing::{Cut, aligned};
 use crate::pass::{Operation, Pass};
-use crate::split::for_each_panel;
+use crate::split::{self, for_each_panel};
 use crate::unfold::Windows;
 use crate::window::WindowOrder;
 
-/// How a stage's tokens lie in panels: whole windows, as many as a panel of register tiles holds.
-pub(super) fn layout(level: Level, stage: &Stage) -> PanelLayout {
-    /// Tokens that a panel of several windows may have.
-    const TOKENS: usize = 64;
-    let window = stage.window * stage.window;
-    level.panels_of_width(stage.tokens(), (TOKENS / window).max(1) * window)
+/// How a stage's tokens lie in panels: whole windows, as many as 64 tokens hold, or parts of windows where there are fewer
+/// windows than threads.
+pub(super) fn layout(level: Level, threads: usize, stage: &Stage) -> PanelLayout {
+    let (tokens, window) = (stage.tokens(), stage.window * stage.window);
+    let windows = level.panels_of_width(tokens, (64 / window).max(1) * window);
+    if windows.count() >= threads { windows } else { split::layout(level, threads, tokens) }
 }
 
 /// What the steps of one stage have in common.
@@ -183,21 +183,28 @@ impl StageRun<'_> {
         let (places, n) = (self.places(panel), windows.window_tokens());
         let (mask, scratch) = workspace.wide.split_at_mut(mask_len(n));
         let mut context = self.pass.matrix(workspace.narrow, self.stage.dim, places.len())?;
-        for start in places.clone().step_by(n) {
-            let (window, columns) = (start / n, start - places.start..start - places.start + n);
+        let mut start = places.start;
+        // The panel's part of each window that it has a part of: mostly all of it.
+        while start < places.end {
+            let window = start / n;
+            let stop = places.end.min((window + 1) * n);
+            let queries = start - window * n..stop - window * n;
             let mask = match windows.is_split(window) {
-                true => Some(fill_mask(windows, window, mask)?),
+                true => Some(fill_mask(windows, window, mask)?.column_range(queries.clone())?),
                 false => None,
             };
-            let (q, kv) = (qkv.panel(panel).column_range(columns.clone())?, qkv.column_range(start..start + n)?);
+            let columns = start - places.start..stop - places.start;
+            let q = qkv.panel(panel).column_range(columns.clone())?;
+            let kv = qkv.column_range(window * n..(window + 1) * n)?;
             for head in 0..self.stage.heads {
-                let bias = View::new(&biases[head * n * n..], n, n)?;
+                let bias = View::new(&biases[head * n * n..], n, n)?.column_range(queries.clone())?;
                 let biases = [bias, mask.unwrap_or(bias)];
                 let biases = &biases[..1 + usize::from(mask.is_some())];
                 let out = context.reborrow().column_range(columns.clone())?;
                 let mut out = out.row_range(block.head_rows(head))?;
                 block.attend(self.pass, &block.head(head, &q, &kv, biases)?, &mut out, scratch)?;
             }
+            start = stop;
         }
         Ok(context)
     }

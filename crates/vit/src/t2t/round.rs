@@ -9,7 +9,7 @@ use crate::config::{T2T_WIDTH, TensorName, Tokens, VitConfig};
 use crate::linear::{Linear, Norm};
 use crate::packing::{Cut, PackError, Packer, aligned};
 use crate::pass::{Operation, Pass};
-use crate::split::for_each_panel;
+use crate::split::{for_each_panel, layout, share_rows};
 use crate::unfold::Windows;
 use crate::{RunError, Tensors};
 
@@ -97,7 +97,7 @@ impl<'w> Round<'w> {
         workspaces: &mut [f32],
     ) -> Result<(), RunError> {
         let pass = run.pass;
-        let layout = pass.level.panels(windows.grid().pow(2));
+        let layout = layout(pass.level, pass.threads, windows.grid().pow(2));
         let rows = if self.features.is_some() { PERFORMER_ROWS } else { SOFTMAX_ROWS };
         let intermediate = &mut intermediate[..rows * layout.padded()];
         for_each_panel(pass, &layout, rows, intermediate, workspaces, &|panel, values, scratch| {
@@ -185,7 +185,9 @@ fn sum_products<'s>(pass: &Pass, intermediate: &Panels, scratch: &'s mut [f32]) 
     let products = &mut products[..VALUES * FEATURES];
     let (v, k_features) =
         (intermediate.row_range(0..VALUES)?, intermediate.row_range(VALUES + FEATURES..PERFORMER_ROWS)?);
-    token_products(pass.level, &v, &k_features, products)?;
+    share_rows(pass.threads, FEATURES, 0..VALUES, products, &|rows, products| {
+        token_products(pass.level, &v.row_range(rows)?, &k_features, products)
+    })?;
     let packed = PackedMatrix::pack(&View::new(products, VALUES, FEATURES)?, packed)?;
     pass.done(Operation::Attention, VALUES * FEATURES * intermediate.columns());
     Ok(packed)
