@@ -331,6 +331,28 @@ impl<'w> Model<'w> {
         })
     }
 
+    /// As [`Model::run_watched`], each image on all threads of a pool. [`Operation::Wait`](crate::Operation::Wait) is told
+    /// when a thread has waited and goes on.
+    ///
+    /// # Errors
+    /// [`RunError`] if a buffer's length does not fit.
+    #[cfg(feature = "parallel")]
+    pub fn run_parallel_watched(
+        &self,
+        level: Level,
+        pool: &rayon::ThreadPool,
+        images: &[f32],
+        logits: &mut [f32],
+        scratch: &mut [f32],
+        watch: &Watch,
+    ) -> Result<(), RunError> {
+        self.check(images, logits, self.parallel_scratch_len(level, pool), scratch)?;
+        let pass = Pass { level, threads: pool.current_num_threads(), watch: Some(watch) };
+        pool.install(|| {
+            self.run_each(images, logits, |image, logits| self.run_one(&pass, image, logits, scratch, None))
+        })
+    }
+
     /// Runs equal shares of a batch on `threads` threads.
     #[cfg(feature = "parallel")]
     fn share_out(

@@ -32,6 +32,8 @@ pub enum Operation {
     Merging,
     /// Pooling and classifier.
     Head,
+    /// Where threads wait for each other, and for work.
+    Wait,
 }
 
 impl Operation {
@@ -54,6 +56,7 @@ impl Operation {
             Operation::Gather => "gather",
             Operation::Merging => "merging",
             Operation::Head => "head",
+            Operation::Wait => "wait",
         }
     }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use kernels::{Error, Level, PanelLayout, ViewMut};
 
 use crate::RunError;
-use crate::pass::Pass;
+use crate::pass::{Operation, Pass};
 
 /// How tokens are cut into panels: as the level has it, but into no fewer than there are threads.
 pub(crate) fn layout(level: Level, threads: usize, tokens: usize) -> PanelLayout {
@@ -32,11 +32,12 @@ pub(crate) fn for_each_panel(
     scratch: &mut [f32],
     work: &Work,
 ) -> Result<(), RunError> {
-    Share { layout, rows, panels: 0..layout.count(), data, scratch }.run(pass.threads, work)
+    Share { pass, layout, rows, panels: 0..layout.count(), data, scratch }.run(pass.threads, work)
 }
 
 /// Consecutive panels, and the scratch of the threads that work on them.
 struct Share<'a> {
+    pass: &'a Pass<'a>,
     layout: &'a PanelLayout,
     rows: usize,
     panels: Range<usize>,
@@ -52,6 +53,9 @@ impl<'a> Share<'a> {
             let (left, right) = self.split(left_threads, threads);
             let (left, right) = join(|| left.run(left_threads, work), || right.run(threads - left_threads, work));
             return left.and(right);
+        }
+        if self.pass.threads > 1 {
+            self.pass.done(Operation::Wait, 0);
         }
         let _ = threads;
         let mut data = self.data;
@@ -75,10 +79,10 @@ impl<'a> Share<'a> {
         let (left, right) = self.data.split_at_mut(left_len);
         let each = self.scratch.len() / threads;
         let (left_scratch, right_scratch) = self.scratch.split_at_mut(each * left_threads);
-        let Share { layout, rows, .. } = self;
+        let Share { pass, layout, rows, .. } = self;
         (
-            Share { layout, rows, panels: first..middle, data: left, scratch: left_scratch },
-            Share { layout, rows, panels: middle..last + 1, data: right, scratch: right_scratch },
+            Share { pass, layout, rows, panels: first..middle, data: left, scratch: left_scratch },
+            Share { pass, layout, rows, panels: middle..last + 1, data: right, scratch: right_scratch },
         )
     }
 }
