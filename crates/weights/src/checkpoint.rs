@@ -4,7 +4,7 @@ use vit::{TensorName, Tensors};
 
 use crate::names::Names;
 use crate::text::printable;
-use crate::{Description, Error, Problem, ProblemKind, Report, TensorFile, TensorInfo, arch, config, matching};
+use crate::{Description, Error, Problem, ProblemKind, Report, TensorFile, TensorInfo, arch, config, matching, packed};
 
 /// A file that describes its model and has each of its tensors, no other, all of the right shape and type.
 ///
@@ -47,6 +47,9 @@ impl<'a> Checkpoint<'a> {
     /// # Ok::<(), weights::Error>(())
     /// ```
     pub fn new(file: TensorFile<'a>, arch: Option<&str>) -> Result<Self, Error> {
+        if packed::is_packed(&file) {
+            return Err(Error::Packed { file: file.label().into() });
+        }
         let names = Names::new(&file);
         let (description, mut warnings) = match (file.metadata("config"), arch) {
             (Some(text), _) => described(text, &file, &names)?,
@@ -54,7 +57,7 @@ impl<'a> Checkpoint<'a> {
             (None, None) => return Err(Error::NoDescription { file: file.label().into(), known: arch::known() }),
         };
         if let (Some(_), Some(name)) = (file.metadata("config"), arch) {
-            warnings.push(format!("arch {} is ignored: the file describes itself", printable(name)));
+            warnings.push(ignored_arch(name));
         }
         let buffer = conversion_buffer(&file);
         Ok(Checkpoint { file, names, description, warnings, buffer })
@@ -111,6 +114,11 @@ impl Tensors for Checkpoint<'_> {
             None => Ok(values),
         }
     }
+}
+
+/// The warning about a name that is not needed.
+pub(crate) fn ignored_arch(name: &str) -> String {
+    format!("arch {} is ignored: the file describes itself", printable(name))
 }
 
 /// Reads the description, then holds the tensors against it before anything of the size it claims is built.

@@ -27,6 +27,17 @@ pub(crate) fn convert(dtype: Dtype, bytes: &[u8], out: &mut [f32]) {
     }
 }
 
+/// The values' bytes as a file has them, piece by piece.
+pub(crate) fn little_endian<E>(values: &[f32], mut each: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+    let mut piece = [0; 4096];
+    for values in values.chunks(piece.len() / size_of::<f32>()) {
+        let (places, _) = piece.as_chunks_mut();
+        places.iter_mut().zip(values).for_each(|(place, value)| *place = value.to_le_bytes());
+        each(&piece[..size_of_val(values)])?;
+    }
+    Ok(())
+}
+
 /// Bytes read as they lie in the file, in this machine's order.
 pub(crate) fn from_little_endian(values: &mut [f32]) {
     if cfg!(target_endian = "big") {

@@ -51,6 +51,44 @@ pub enum Error {
         /// The built-in names.
         known: String,
     },
+    /// A packed file where a checkpoint is needed.
+    #[error("{file}: is a packed file, expected a checkpoint: name the one that it was packed from")]
+    Packed {
+        /// The file as it was named.
+        file: String,
+    },
+    /// The values of a packed file lie in the order of another version.
+    #[error("{file}: packed by {by}, in order {found} where this one reads {expected}; pack the checkpoint again")]
+    PackedVersion {
+        /// The file as it was named.
+        file: String,
+        /// What kind of program wrote it.
+        by: &'static str,
+        /// The number of the order that is understood, [`vit::PACKED_VERSION`].
+        expected: u32,
+        /// What the file says.
+        found: String,
+    },
+    /// The values or the description of a packed file are no longer those that were packed.
+    #[error(
+        "{file}: damaged: expected checksum {expected}, found {found}; fetch it again or pack the checkpoint again"
+    )]
+    Checksum {
+        /// The file as it was named.
+        file: String,
+        /// What the file says, such as `crc32:1c2d3e4f`.
+        expected: String,
+        /// What its description and values come to.
+        found: String,
+    },
+    /// There is not enough memory for the weights.
+    #[error("{file}: its weights would take {mib} MiB, more than there is; use a smaller model")]
+    Memory {
+        /// The file or model as it was named.
+        file: String,
+        /// Size of the weights, rounded up.
+        mib: usize,
+    },
     /// No built-in model has that name.
     #[error("arch is \"{name}\", {found}; expected {known}")]
     UnknownArch {
@@ -66,6 +104,10 @@ pub enum Error {
 impl Error {
     pub(crate) fn io(file: &str, action: &'static str, error: &io::Error, advice: &'static str) -> Self {
         Error::Io { file: file.into(), action, kind: error.kind(), message: error.to_string(), advice }
+    }
+
+    pub(crate) fn memory(file: &str, values: usize) -> Self {
+        Error::Memory { file: file.into(), mib: values.div_ceil((1 << 20) / size_of::<f32>()) }
     }
 
     pub(crate) fn one(file: &str, problem: Problem) -> Self {

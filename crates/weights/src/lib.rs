@@ -18,7 +18,8 @@
 //!
 //! Files are believed only after they were checked, and checking never allocates what a file merely claims. A
 //! [`TensorFile`] is consistent with itself, a [`Checkpoint`] with the model that it describes, and a [`LoadedModel`] is
-//! ready to run. [`save`] writes checkpoints, [`write_tensors`] any tensors, [`Random`] makes weights up.
+//! ready to run. [`save`] writes checkpoints, [`save_packed`] the packed files that run where they lie, [`write_tensors`]
+//! any tensors; [`Random`] makes weights up.
 
 #![deny(unsafe_code)]
 
@@ -36,6 +37,7 @@ mod load;
 mod map;
 mod matching;
 mod names;
+mod packed;
 mod preparation;
 mod random;
 mod report;
@@ -48,12 +50,14 @@ mod write;
 
 pub use crate::safetensors::TensorFile;
 pub use ::safetensors::Dtype;
+pub use aligned::Aligned;
 pub use arch::named;
 pub use checkpoint::Checkpoint;
 pub use description::Description;
 pub use error::Error;
 pub use header::TensorInfo;
 pub use load::{LoadedModel, from_bytes, load};
+pub use packed::save_packed;
 pub use preparation::{Interpolation, Preparation, UnknownInterpolation};
 pub use random::Random;
 pub use report::{Problem, ProblemKind, Report};

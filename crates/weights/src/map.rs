@@ -1,6 +1,11 @@
 //! A file in memory without reading it: the crate's only unsafe code.
 
+use std::fs::File;
+use std::io;
+use std::ops::{Deref, Range};
 use std::path::Path;
+
+use memmap2::Mmap;
 
 use crate::error::display;
 use crate::source::{self, Source};
@@ -11,9 +16,9 @@ impl TensorFile<'static> {
     ///
     /// # Safety
     ///
-    /// Until the returned value is dropped, nobody may write to the file or shorten it, in this process or another.
-    /// Replacing it by renaming a new file into its place, as [`save`](crate::save) does, is harmless: the map keeps the
-    /// old one.
+    /// Until the returned value is dropped, and the model that was loaded from it, nobody may write to the file or shorten
+    /// it, in this process or another. Replacing it by renaming a new file into its place, as [`save`](crate::save) does, is
+    /// harmless: the map keeps the old one.
     ///
     /// ```
     /// # let folder = tempfile::tempdir()?;
@@ -29,9 +34,59 @@ impl TensorFile<'static> {
         let (file, _) = source::open(path.as_ref())?;
         // SAFETY: the map hands the file's bytes out as a shared slice, which is sound while they do not change. The
         // caller promises that they do not as long as the result lives, and the map lives in it.
-        let map = unsafe { memmap2::Mmap::map(&file) }
+        let map = unsafe { Mmap::map(&file) }
             .map_err(|error| Error::io(&label, "map", &error, "read it instead (from_file)"))?;
         let len = map.len() as u64;
         Self::open(label, Source::Map(map), len)
+    }
+}
+
+/// Maps a file that nobody has permission to write; any other is to be read.
+pub(crate) fn read_only(file: &File) -> Option<Mmap> {
+    if !is_read_only(file) {
+        return None;
+    }
+    // SAFETY: the map hands the file's bytes out as a shared slice, which is sound while they do not change. The line
+    // above found that nobody, its owner included, has permission to write to this very file, so that no program opens it
+    // for writing or shortens it by mistake: it must be replaced, and then the map keeps the old one. Who sets the
+    // permission anew, or as root ignores it, to change a file in use sets out to change this process's memory, as a
+    // debugger does, which no program can defend itself against. (What would come of it: other logits, since no kernel
+    // takes an address from a weight; and SIGBUS where the file has become shorter.)
+    unsafe { Mmap::map(file) }.ok()
+}
+
+#[cfg(unix)]
+fn is_read_only(file: &File) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    file.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o222 == 0)
+}
+
+/// Elsewhere permissions say less, and a map keeps its file from being replaced.
+#[cfg(not(unix))]
+fn is_read_only(_: &File) -> bool {
+    false
+}
+
+/// Values in a map that they keep.
+#[derive(Debug)]
+pub(crate) struct Mapped {
+    map: Mmap,
+    range: Range<usize>,
+}
+
+impl Mapped {
+    /// The f32 in `len` bytes from `start` on, which is a multiple of their size; an error if the map ends before.
+    pub(crate) fn new(map: Mmap, start: u64, len: usize) -> io::Result<Self> {
+        source::slice(&map, start, len)?;
+        let start = start as usize;
+        Ok(Mapped { map, range: start..start + len })
+    }
+}
+
+impl Deref for Mapped {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        bytemuck::cast_slice(&self.map[self.range.clone()])
     }
 }

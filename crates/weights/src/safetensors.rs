@@ -13,9 +13,12 @@ use std::sync::Mutex;
 
 use safetensors::Dtype;
 
+use crate::aligned::{ALIGNMENT, Aligned};
 use crate::convert::{FLOAT_NAMES, FLOATS, borrow, convert, from_little_endian};
 use crate::error::display;
 use crate::header::{self, Header, TensorInfo};
+use crate::map::Mapped;
+use crate::packed::Packed;
 use crate::source::{self, Source};
 use crate::{Error, Problem, ProblemKind, Report};
 
@@ -167,6 +170,24 @@ impl<'a> TensorFile<'a> {
         let values = &mut buffer[..info.len()];
         self.read_into(info, values)?;
         Ok(values)
+    }
+
+    /// The values of an F32 tensor, for good: in the file's map, if there is one or may be and they begin on a cache line
+    /// of it; else in a buffer of their own.
+    pub(crate) fn keep(self, info: &TensorInfo) -> Result<Packed, Error> {
+        let (start, len) = (self.offset(info), byte_len(info));
+        let TensorFile { label, mut source, header } = self;
+        if cfg!(target_endian = "little") && start.is_multiple_of(ALIGNMENT as u64) {
+            source = match source.into_map() {
+                Ok(map) => {
+                    return Mapped::new(map, start, len).map(Packed::Mapped).map_err(|e| read_failed(&label, &e));
+                }
+                Err(source) => source,
+            };
+        }
+        let mut values = Aligned::zeroed(info.len()).ok_or_else(|| Error::memory(&label, info.len()))?;
+        TensorFile { label, source, header }.read_into(info, &mut values)?;
+        Ok(Packed::Owned(values))
     }
 
     /// The values where they lie, if they can be read there.

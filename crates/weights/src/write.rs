@@ -1,18 +1,31 @@
 //! Writing safetensors files: F32, atomically, laid out so that they can be read where they lie.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use safetensors::Dtype;
-use safetensors::tensor::{Metadata, TensorInfo};
+use safetensors::tensor::TensorInfo;
+use serde::{Serialize, Serializer};
 use vit::{TensorName, Tensors};
 
+use crate::aligned::ALIGNMENT;
+use crate::convert::little_endian;
 use crate::error::display;
 use crate::{Description, Error, Problem, ProblemKind};
 
-/// Values begin on a cache line, and so does each tensor whose predecessors are whole lines long.
-const ALIGNMENT: usize = 64;
+/// The metadata, by its keys.
+pub(crate) type Entries = BTreeMap<&'static str, String>;
+
+/// Who may write to the file when it is complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Whom the user's umask lets.
+    Usual,
+    /// Nobody; it can still be replaced.
+    ReadOnly,
+}
 
 /// Writes a checkpoint as F32 with its description; returns the file's length in bytes.
 ///
@@ -38,8 +51,8 @@ where
     description.config.visit_tensors(&mut |name, shape| list.push((name, shape.to_vec())));
     list.sort_by_key(|(_, shape)| is_ragged(shape));
     let declared = list.iter().map(|(name, shape)| (name.to_string(), shape.clone())).collect();
-    let metadata = [("config".to_string(), description.to_json())].into();
-    write(path.as_ref(), declared, Some(metadata), |out| {
+    let metadata = [("config", description.to_json())].into();
+    write(path.as_ref(), Access::Usual, declared, metadata, |out| {
         list.iter().try_for_each(|(name, shape)| out.values(tensors.tensor(*name, shape)?))
     })
 }
@@ -66,7 +79,9 @@ pub fn write_tensors(path: impl AsRef<Path>, tensors: &[(&str, &[usize], &[f32])
     let mut tensors = tensors.to_vec();
     tensors.sort_by_key(|(_, shape, _)| is_ragged(shape));
     let declared = tensors.iter().map(|(name, shape, _)| (name.to_string(), shape.to_vec())).collect();
-    write(path.as_ref(), declared, None, |out| tensors.iter().try_for_each(|(.., values)| out.values(values)))
+    write(path.as_ref(), Access::Usual, declared, Entries::new(), |out| {
+        tensors.iter().try_for_each(|(.., values)| out.values(values))
+    })
 }
 
 /// Whether a tensor of F32 would leave what follows it off a cache line.
@@ -79,18 +94,19 @@ fn byte_len(shape: &[usize]) -> usize {
 }
 
 /// Declares the tensors in that order, lets `fill` write their values, and moves the file into place.
-fn write(
+pub(crate) fn write(
     path: &Path,
+    access: Access,
     declared: Vec<(String, Vec<usize>)>,
-    metadata: Option<std::collections::HashMap<String, String>>,
+    metadata: Entries,
     fill: impl FnOnce(&mut Output) -> Result<(), Error>,
 ) -> Result<u64, Error> {
     let fail =
         |action, e: &io::Error| Error::io(&display(path), action, e, "name a file in a folder that can be written");
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     check_place(path, folder).map_err(|e| fail("create", &e))?;
-    let file = temporary(folder).map_err(|e| fail("create", &e))?;
-    let header = header(declared, metadata).map_err(|e| fail("describe", &io::Error::other(e)))?;
+    let file = temporary(folder, access).map_err(|e| fail("create", &e))?;
+    let header = header(declared, &metadata).map_err(|e| fail("describe", &e.into()))?;
     let mut out = Output { label: display(path), out: BufWriter::with_capacity(1 << 16, file.as_file()), bytes: 0 };
     out.bytes(&header)?;
     fill(&mut out)?;
@@ -112,50 +128,52 @@ fn check_place(path: &Path, folder: &Path) -> io::Result<()> {
 }
 
 /// A new file that the user's umask applies to, as to any file a program creates.
-fn temporary(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
+fn temporary(folder: &Path, access: Access) -> io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".weights-").suffix(".part");
     #[cfg(unix)]
-    builder.permissions(<fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o666));
+    builder.permissions(<fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(match access {
+        Access::Usual => 0o666,
+        Access::ReadOnly => 0o444,
+    }));
     builder.tempfile_in(folder)
 }
 
 /// The header with its length in front, padded so that the values begin on a cache line.
-fn header(
-    declared: Vec<(String, Vec<usize>)>,
-    metadata: Option<std::collections::HashMap<String, String>>,
-) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
+fn header(declared: Vec<(String, Vec<usize>)>, metadata: &Entries) -> serde_json::Result<Vec<u8>> {
     let mut end = 0;
-    let place = |(name, shape): (String, Vec<usize>)| {
+    let mut place = |shape: Vec<usize>| {
         let begin = end;
         end += byte_len(&shape);
-        (name, TensorInfo { dtype: Dtype::F32, shape, data_offsets: (begin, end) })
+        TensorInfo { dtype: Dtype::F32, shape, data_offsets: (begin, end) }
     };
-    let tensors = declared.into_iter().map(place).collect();
+    let metadata = (!metadata.is_empty()).then(|| ("__metadata__".into(), Entry::Metadata(metadata)));
+    let tensors = declared.into_iter().map(|(name, shape)| (name, Entry::Tensor(place(shape))));
     let mut bytes = vec![0; crate::header::PREFIX];
-    serde_json::to_writer(&mut bytes, &Metadata::new(metadata, tensors)?)?;
+    serde_json::Serializer::new(&mut bytes).collect_map(metadata.into_iter().chain(tensors))?;
     bytes.resize(bytes.len().next_multiple_of(ALIGNMENT), b' ');
     let len = (bytes.len() - crate::header::PREFIX) as u64;
     bytes[..crate::header::PREFIX].copy_from_slice(&len.to_le_bytes());
     Ok(bytes)
 }
 
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Entry<'a> {
+    Metadata(&'a Entries),
+    Tensor(TensorInfo),
+}
+
 /// The file being written.
-struct Output<'f> {
+pub(crate) struct Output<'f> {
     label: String,
     out: BufWriter<&'f fs::File>,
     bytes: u64,
 }
 
 impl Output<'_> {
-    fn values(&mut self, values: &[f32]) -> Result<(), Error> {
-        let mut piece = [0; 4096];
-        for values in values.chunks(piece.len() / size_of::<f32>()) {
-            let (places, _) = piece.as_chunks_mut();
-            places.iter_mut().zip(values).for_each(|(place, value)| *place = value.to_le_bytes());
-            self.bytes(&piece[..size_of_val(values)])?;
-        }
-        Ok(())
+    pub(crate) fn values(&mut self, values: &[f32]) -> Result<(), Error> {
+        little_endian(values, |bytes| self.bytes(bytes))
     }
 
     fn bytes(&mut self, bytes: &[u8]) -> Result<(), Error> {

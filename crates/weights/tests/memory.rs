@@ -6,7 +6,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use common::{Builder, checkpoint, checkpoint_of, good, raw, small, small_swin};
+use common::{Builder, checkpoint, checkpoint_of, edited, good, packed, raw, small, small_swin};
 use half::f16;
 use vit::{Config, VitConfig};
 use weights::{LoadedModel, TensorFile, load};
@@ -113,6 +113,12 @@ fn lies_cost_nothing() {
     };
     let header = [&(1u64 << 62).to_le_bytes()[..], b"{}"].concat();
     let named = Builder { config: None, ..good() };
+    let packed = edited(&packed(Config::Vit(small())), 0, |header, _| {
+        let config = header["__metadata__"]["config"].as_str().unwrap();
+        let config =
+            config.replace("\"num_classes\":3", "\"num_classes\":1048576").replace("\"dim\":4", "\"dim\":4096");
+        header["__metadata__"]["config"] = config.into();
+    });
     for (what, bytes, arch) in [
         ("channels", wide.bytes(), None),
         ("depth", deep.bytes(), None),
@@ -123,6 +129,7 @@ fn lies_cost_nothing() {
         ("offsets near the top", huge(u64::MAX - 3), None),
         ("header length", header, None),
         ("another model", named.bytes(), Some("deit_small")),
+        ("packed weights", packed, None),
     ] {
         let (loaded, peak) = peak(|| weights::from_bytes(&bytes, arch));
         assert!(loaded.is_err(), "{what}");
@@ -143,4 +150,24 @@ fn a_header_costs_a_small_multiple_of_its_length() {
         let (_, peak) = peak(|| drop(TensorFile::from_bytes(&bytes)));
         assert!(peak <= 5 * bytes.len() + BOOKS, "{peak} bytes for a file of {}", bytes.len());
     }
+}
+
+/// Mapped, a packed model takes no memory of its own; where it may change, it is read and takes its size.
+#[test]
+#[cfg(all(unix, target_endian = "little"))]
+fn a_packed_file_takes_nothing_or_its_size() {
+    let _turn = turn();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.packed");
+    weights::save_packed(&path, &weights::from_bytes(&medium().bytes(), None).unwrap()).unwrap();
+    let (mapped, peak_mapped) = peak(|| load(&path, None).unwrap());
+    assert!(peak_mapped <= BOOKS, "{peak_mapped} bytes for a mapped file");
+    let writable = folder.path().join("y.packed");
+    std::fs::write(&writable, std::fs::read(&path).unwrap()).unwrap();
+    let (read, peak_read) = peak(|| load(&writable, None).unwrap());
+    assert_eq!(read.weight_bytes(), mapped.weight_bytes());
+    assert!(
+        (read.weight_bytes()..read.weight_bytes() + BOOKS).contains(&peak_read),
+        "{peak_read} bytes for a read file"
+    );
 }

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use vit::{Config, Stages, SwinConfig, TensorName, Tensors, Tokens, VitConfig};
-use weights::{Checkpoint, Description, Error, Random, TensorFile};
+use weights::{Checkpoint, Description, Error, LoadedModel, Random, TensorFile};
 
 /// One tensor of a file, which may lie about itself.
 #[derive(Clone)]
@@ -163,6 +163,27 @@ pub fn raw(header: &str, data: &[u8]) -> Vec<u8> {
     bytes.extend(header.as_bytes());
     bytes.extend(data);
     bytes
+}
+
+/// A packed file of a model with random weights.
+pub fn packed(config: Config) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.packed");
+    let mut random = Random::new(1).for_model(&config);
+    let model = LoadedModel::from_tensors(Description::new(config), &mut random).unwrap();
+    weights::save_packed(&path, &model).unwrap();
+    std::fs::read(&path).unwrap()
+}
+
+/// A file with its header's JSON or its values edited, the values beginning `shift` bytes beyond a cache line.
+pub fn edited(bytes: &[u8], shift: usize, edit: impl FnOnce(&mut serde_json::Value, &mut Vec<u8>)) -> Vec<u8> {
+    let (len, rest) = bytes.split_first_chunk().unwrap();
+    let (header, data) = rest.split_at(u64::from_le_bytes(*len) as usize);
+    let (mut header, mut data) = (serde_json::from_slice(header).unwrap(), data.to_vec());
+    edit(&mut header, &mut data);
+    let header = header.to_string();
+    let padding = 64 - (len.len() + header.len()) % 64 + shift;
+    raw(&(header + &" ".repeat(padding)), &data)
 }
 
 /// Everything that loading does with bytes, up to the model itself.
