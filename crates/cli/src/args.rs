@@ -14,7 +14,7 @@ const MAX_BATCH: u32 = 1 << 16;
 /// Classify images with tiny vision transformers that have the channel-shuffle module.
 ///
 /// A model trained on Fashion-MNIST is inside the program; other models are safetensors files as PyTorch and timm
-/// export them.
+/// export them, packed or not.
 #[derive(Debug, Parser)]
 #[command(
     name = "shuffle-vit",
@@ -47,6 +47,8 @@ pub(crate) enum Command {
     Table(TableArgs),
     /// Write a checkpoint with seeded random weights
     ExportRandom(ExportRandomArgs),
+    /// Write a checkpoint as a packed file, which starts at once: it is mapped and runs where it lies
+    Pack(PackArgs),
     /// Measure a model's accuracy on labelled images: top-1, top-5 and a confusion matrix
     Eval(EvalArgs),
 }
@@ -85,7 +87,7 @@ pub(crate) struct OutputArgs {
 /// A checkpoint, or the model inside the program.
 #[derive(Debug, Args)]
 pub(crate) struct OptionalModelArgs {
-    /// Checkpoint (safetensors) [default: the model inside the program, trained on Fashion-MNIST]
+    /// Checkpoint (safetensors) or packed file [default: the model inside the program, trained on Fashion-MNIST]
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
 
@@ -98,7 +100,7 @@ pub(crate) struct OptionalModelArgs {
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("subject").required(true).multiple(true).args(["model", "arch"]))]
 pub(crate) struct SubjectArgs {
-    /// Checkpoint (safetensors)
+    /// Checkpoint (safetensors) or packed file
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
 
@@ -164,7 +166,7 @@ Examples:
 
 JSON: {\"output\", \"batch\", \"taps\", \"ms\"}; `taps` says how many were written, `ms` is for the whole batch.")]
 pub(crate) struct RunArgs {
-    /// Checkpoint (safetensors)
+    /// Checkpoint (safetensors) or packed file
     #[arg(long, value_name = "FILE")]
     pub model: PathBuf,
 
@@ -226,19 +228,26 @@ pub(crate) struct BenchArgs {
 
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("subject").required(true).multiple(true).args(["file", "arch"]), after_help = "\
-A file is loaded as the other commands load it, so one that passes here runs there.
+A file is loaded as the other commands load it, so one that passes here runs there. That checks every value of a \
+checkpoint, and only the header of a packed file; with --verify its values and their checksum as well.
 
 Examples:
   shuffle-vit inspect tiny.safetensors
+  shuffle-vit inspect --verify tiny.packed
   shuffle-vit inspect --arch shuffle_deit_tiny --json
   shuffle-vit inspect --arch swin_tiny --set depths=[2,2,4,2] --set shuffle=true
   shuffle-vit inspect timm.safetensors --arch deit_tiny
 
-JSON: {\"name\", \"params\", \"gmacs\", \"layers\": [{\"name\", \"params\", \"macs\"}]}")]
+JSON: {\"name\", \"params\", \"gmacs\", \"layers\": [{\"name\", \"params\", \"macs\"}]}; with --verify also \"checksum\", which a \
+checkpoint shares with the packed file made of it.")]
 pub(crate) struct InspectArgs {
-    /// Checkpoint (safetensors)
+    /// Checkpoint (safetensors) or packed file
     #[arg(value_name = "FILE")]
     pub file: Option<PathBuf>,
+
+    /// Check every value of the file, and a packed file's checksum
+    #[arg(long, requires = "file")]
+    pub verify: bool,
 
     /// Built-in model; with FILE, the name of the file's model if the file does not describe it
     #[arg(long, value_name = "NAME", value_parser = arch)]
@@ -304,6 +313,40 @@ pub(crate) struct ExportRandomArgs {
     /// File to write; it appears when it is complete
     #[arg(value_name = "OUT")]
     pub output: PathBuf,
+
+    #[command(flatten)]
+    pub format: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+OUT is taken wherever a checkpoint is. It holds the weights as they lie in memory and a checksum of them; every value of \
+IN is checked now, and none when OUT is loaded (`inspect --verify OUT` checks the checksum). A later version of this \
+program may order the weights otherwise and ask for IN again, so keep it.
+
+OUT is written so that nobody may write to it (mode 444), since a running program works on the file itself: overwriting \
+or shortening it in use, which root still can, changes the answers or stops that program (SIGBUS). Replacing it, as \
+`pack`, `mv` and `cp --remove-destination` do, is harmless. A packed file that somebody may write to is read instead of \
+mapped, which takes a few milliseconds longer.
+
+Examples:
+  shuffle-vit pack tiny.safetensors tiny.packed
+  shuffle-vit pack timm.safetensors deit_tiny.packed --arch deit_tiny --json
+  shuffle-vit classify --model tiny.packed samples/bag.png
+
+JSON: {\"output\", \"params\", \"bytes\", \"checksum\"}")]
+pub(crate) struct PackArgs {
+    /// Checkpoint (safetensors)
+    #[arg(value_name = "IN")]
+    pub input: PathBuf,
+
+    /// File to write; it appears when it is complete
+    #[arg(value_name = "OUT")]
+    pub output: PathBuf,
+
+    /// Name of the checkpoint's model, if the file does not describe it (as files exported from timm)
+    #[arg(long, value_name = "NAME", value_parser = arch)]
+    pub arch: Option<String>,
 
     #[command(flatten)]
     pub format: OutputArgs,

@@ -5,6 +5,7 @@ mod classify;
 mod eval;
 mod export_random;
 mod inspect;
+mod pack;
 mod run;
 mod table;
 
@@ -58,6 +59,7 @@ fn execute(command: Command) -> Result<Outcome> {
         Command::Inspect(args) => inspect::execute(&args),
         Command::Table(args) => table::execute(&args),
         Command::ExportRandom(args) => export_random::execute(&args),
+        Command::Pack(args) => pack::execute(&args),
         Command::Eval(args) => eval::execute(&args),
     }
 }

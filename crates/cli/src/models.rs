@@ -36,18 +36,15 @@ pub(crate) fn load_or_trained(file: Option<&Path>, arch: Option<&str>) -> Result
 
 /// The model of a file, which `arch` names if the file does not.
 pub(crate) fn load(file: &Path, arch: Option<&str>) -> Result<Named> {
-    pack(file, open(file, arch)?)
-}
-
-/// A file's tensors and description, held against each other, before the values are read.
-pub(crate) fn open(file: &Path, arch: Option<&str>) -> Result<Checkpoint<'static>> {
-    Ok(Checkpoint::new(TensorFile::from_file(file)?, arch)?)
-}
-
-/// The model of an opened file.
-pub(crate) fn pack(file: &Path, checkpoint: Checkpoint) -> Result<Named> {
     let stem = file.file_stem().unwrap_or(file.as_os_str()).to_string_lossy();
-    named(LoadedModel::new(checkpoint)?, &stem)
+    named(weights::load(file, arch)?, &stem)
+}
+
+/// The model of a checkpoint, its values checked and brought into their packed order.
+pub(crate) fn pack(file: &Path, arch: Option<&str>) -> Result<LoadedModel> {
+    let model = LoadedModel::new(Checkpoint::new(TensorFile::from_file(file)?, arch)?)?;
+    model.warnings().iter().for_each(warn);
+    Ok(model)
 }
 
 /// A file's model, or a built-in one with fixed random weights.

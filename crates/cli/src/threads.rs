@@ -4,9 +4,10 @@ use anyhow::{Result, anyhow};
 use rayon::ThreadPool;
 use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
 use vit::{Level, Model};
+use weights::Aligned;
 
 use crate::args::ComputeArgs;
-use crate::buffer::Buffer;
+use crate::buffer;
 
 /// The threads that a command computes on.
 pub(crate) struct Threads {
@@ -44,7 +45,7 @@ pub(crate) struct Runner<'a> {
     model: Model<'a>,
     level: Level,
     threads: &'a Threads,
-    scratch: Buffer,
+    scratch: Aligned,
 }
 
 impl<'a> Runner<'a> {
@@ -53,7 +54,7 @@ impl<'a> Runner<'a> {
             None => model.scratch_len(level),
             Some(pool) => model.parallel_scratch_len(level, pool),
         };
-        Ok(Self { model, level, threads, scratch: Buffer::zeroed(len, "the model's scratch")? })
+        Ok(Self { model, level, threads, scratch: buffer::zeroed(len, "the model's scratch")? })
     }
 
     /// The logits of a batch.

@@ -13,13 +13,14 @@ use vit::{Config, Tensors, VitConfig};
 fn help_lists_what_works_and_nothing_else() {
     let program = Program::new();
     let help = program.stdout(&["--help"]);
-    for command in ["classify", "run", "bench", "inspect", "table", "export-random", "eval"] {
+    for command in ["classify", "run", "bench", "inspect", "table", "export-random", "pack", "eval"] {
         assert!(help.contains(&format!("  {command} ")), "{help}");
         let own = program.stdout(&[command, "--help"]);
         assert!(own.contains(&format!("Examples:\n  shuffle-vit {command}")), "{own}");
-        assert_eq!(own.contains("--threads"), !["inspect", "table", "export-random"].contains(&command), "{own}");
+        let computes = !["inspect", "table", "export-random", "pack"].contains(&command);
+        assert_eq!(own.contains("--threads"), computes, "{own}");
     }
-    for later in ["quantize", "features", "profile", "pack"] {
+    for later in ["quantize", "features", "profile"] {
         assert!(!help.contains(&format!("  {later} ")), "{help}");
         program.failure(2, &[later]);
     }

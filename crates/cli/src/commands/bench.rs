@@ -7,12 +7,11 @@ use serde::Serialize;
 
 use super::Outcome;
 use crate::args::BenchArgs;
-use crate::buffer::Buffer;
 use crate::classes::check_finite;
 use crate::report::{Align, Report, Table, bytes, grouped, millis, print};
 use crate::stats::{median, millis_since, min, p90, peak_rss_bytes};
 use crate::threads::{Runner, Threads};
-use crate::{diagnostics, models};
+use crate::{buffer, diagnostics, models};
 
 /// Calls before the first that counts: caches, page tables and sleeping threads are then as in steady use.
 pub(super) const WARM_UP_CALLS: u32 = 3;
@@ -46,9 +45,9 @@ pub(super) fn execute(args: &BenchArgs) -> Result<Outcome> {
     let level = args.compute.level.level;
     let threads = Threads::from_args(&args.compute)?;
     let mut runner = Runner::new(named.model.model(), level, &threads)?;
-    let mut images = Buffer::zeroed(args.batch.saturating_mul(config.image_len()), "the batch")?;
+    let mut images = buffer::zeroed(args.batch.saturating_mul(config.image_len()), "the batch")?;
     paint(&mut images);
-    let mut logits = Buffer::zeroed(args.batch * config.num_classes(), "the logits")?;
+    let mut logits = buffer::zeroed(args.batch * config.num_classes(), "the logits")?;
 
     let samples = time(args.iters, || runner.run(&images, &mut logits))?;
     check_finite(&logits)?;

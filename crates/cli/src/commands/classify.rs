@@ -5,16 +5,15 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
-use weights::Description;
+use weights::{Aligned, Description};
 
 use super::{Outcome, check_output};
 use crate::args::ClassifyArgs;
-use crate::buffer::Buffer;
 use crate::images;
 use crate::report::{Align, Report, Table, millis, print};
 use crate::stats::millis_since;
 use crate::threads::{Runner, Threads};
-use crate::{classes, diagnostics, models};
+use crate::{buffer, classes, diagnostics, models};
 
 #[derive(Serialize)]
 #[serde(transparent)]
@@ -77,14 +76,14 @@ struct Classifier<'a> {
     description: &'a Description,
     runner: Runner<'a>,
     top: usize,
-    input: Buffer,
+    input: Aligned,
     logits: Vec<f32>,
 }
 
 impl<'a> Classifier<'a> {
     fn new(description: &'a Description, runner: Runner<'a>, top: usize) -> Result<Self> {
         let config = &description.config;
-        let input = Buffer::zeroed(config.image_len(), "an image")?;
+        let input = buffer::zeroed(config.image_len(), "an image")?;
         Ok(Self { description, runner, top, input, logits: vec![0.0; config.num_classes()] })
     }
 

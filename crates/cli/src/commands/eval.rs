@@ -9,13 +9,12 @@ use weights::Description;
 
 use super::Outcome;
 use crate::args::EvalArgs;
-use crate::buffer::Buffer;
 use crate::classes::{check_finite, name, predicted, rank};
 use crate::dataset::Dataset;
 use crate::report::{Align, Report, Table, grouped, millis, print, printable};
 use crate::stats::millis_since;
 use crate::threads::{Runner, Threads};
-use crate::{diagnostics, models};
+use crate::{buffer, diagnostics, models};
 
 /// Images a thread has at hand at once: enough to share out evenly, few enough for the memory.
 const IMAGES_PER_THREAD: usize = 16;
@@ -69,8 +68,8 @@ pub(super) fn execute(args: &EvalArgs) -> Result<Outcome> {
 fn tally(data: &Dataset, description: &Description, threads: &Threads, mut runner: Runner) -> Result<Tally> {
     let (image_len, classes) = (description.config.image_len(), description.config.num_classes());
     let batch = (IMAGES_PER_THREAD * threads.count()).min(data.len());
-    let mut images = Buffer::zeroed(batch.saturating_mul(image_len), "the images")?;
-    let mut logits = Buffer::zeroed(batch.saturating_mul(classes), "the logits")?;
+    let mut images = buffer::zeroed(batch.saturating_mul(image_len), "the images")?;
+    let mut logits = buffer::zeroed(batch.saturating_mul(classes), "the logits")?;
     let mut tally = Tally::new(classes);
     let progress = diagnostics::progress(data.len(), "images");
     for first in (0..data.len()).step_by(batch) {

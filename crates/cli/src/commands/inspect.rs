@@ -20,6 +20,8 @@ struct Inspection {
     params: u64,
     gmacs: f64,
     layers: Vec<Layer>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checksum: Option<String>,
     #[serde(skip)]
     about: Vec<(&'static str, String)>,
 }
@@ -36,10 +38,13 @@ pub(super) fn execute(args: &InspectArgs) -> Result<Outcome> {
     let inspection = match (&args.file, &args.arch) {
         (Some(file), arch) => {
             models::check_unset(file, &args.settings)?;
-            // Loading checks every value, so that a file which passes here runs.
+            // Loading checks every value of a checkpoint, so that a file which passes here runs.
             let named = models::load(file, arch.as_deref())?;
-            let about = vec![("file", tensors(file)?), ("packed", bytes(named.model.weight_bytes() as u64))];
-            Inspection::new(named.name, named.model.description(), about, level)
+            let checksum = args.verify.then(|| named.model.verify()).transpose()?;
+            let mut about = vec![("file", tensors(file)?), ("packed", bytes(named.model.weight_bytes() as u64))];
+            about.extend(checksum.iter().map(|checksum| ("verified", format!("every value is finite; {checksum}"))));
+            let inspection = Inspection::new(named.name, named.model.description(), about, level);
+            Inspection { checksum, ..inspection }
         }
         (None, arch) => {
             let arch = arch.as_deref().context("name a FILE or a model with --arch")?;
@@ -60,7 +65,7 @@ fn tensors(path: &Path) -> Result<String> {
     let length = std::fs::metadata(path).with_context(|| path.display().to_string())?.len();
     let mut text = format!("{}, {}", path.display(), bytes(length));
     for (dtype, count) in types {
-        let _ = write!(text, ", {count} tensors {dtype}");
+        let _ = write!(text, ", {count} tensor{} {dtype}", if count == 1 { "" } else { "s" });
     }
     Ok(text)
 }
@@ -77,7 +82,7 @@ impl Inspection {
         about.extend([("preparation", preparation(description)), ("labels", labels(description))]);
         let available: Vec<_> = Level::available().map(Level::name).collect();
         about.push(("level", format!("every operation runs on {level} (this CPU has {})", available.join(", "))));
-        Self { name, params: config.params(), gmacs: config.macs() as f64 / 1e9, layers, about }
+        Self { name, params: config.params(), gmacs: config.macs() as f64 / 1e9, layers, checksum: None, about }
     }
 }
 

@@ -6,15 +6,14 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use serde::Serialize;
 use vit::{Config, Level, Model};
-use weights::{Dtype, TensorFile};
+use weights::{Aligned, Dtype, TensorFile};
 
 use super::{Outcome, check_output};
 use crate::args::RunArgs;
-use crate::buffer::Buffer;
 use crate::report::{Report, millis, print};
 use crate::stats::millis_since;
 use crate::threads::{Runner, Threads};
-use crate::{diagnostics, models};
+use crate::{buffer, diagnostics, models};
 
 #[derive(Serialize)]
 struct Summary {
@@ -33,7 +32,7 @@ pub(super) fn execute(args: &RunArgs) -> Result<Outcome> {
     let batch = batch(&args.input, &file, config)?;
     let images = file.tensor("image")?;
 
-    let mut logits = Buffer::zeroed(batch * config.num_classes(), "the logits")?;
+    let mut logits = buffer::zeroed(batch * config.num_classes(), "the logits")?;
     let mut taps = if args.taps { Taps::new(config, batch)? } else { Taps::default() };
     let ms = if args.taps {
         taps.run(&model, level, &images, &mut logits)?
@@ -77,18 +76,18 @@ fn batch(path: &Path, file: &TensorFile, config: &Config) -> Result<usize> {
 /// What every block, or every stage of Swin, puts out, for the whole batch: [batch, tokens, channels] each.
 #[derive(Default)]
 struct Taps {
-    streams: Vec<Buffer>,
+    streams: Vec<Aligned>,
 }
 
 impl Taps {
     fn new(config: &Config, batch: usize) -> Result<Self> {
-        let zeroed = |i| Buffer::zeroed(batch.saturating_mul(config.tap_shape(i).iter().product()), "a tap");
+        let zeroed = |i| buffer::zeroed(batch.saturating_mul(config.tap_shape(i).iter().product()), "a tap");
         Ok(Self { streams: (0..config.taps()).map(zeroed).collect::<Result<_>>()? })
     }
 
     /// Fills the taps and the logits on this thread; returns the milliseconds it took.
     fn run(&mut self, model: &Model, level: Level, images: &[f32], logits: &mut [f32]) -> Result<f64> {
-        let mut scratch = Buffer::zeroed(model.scratch_len(level), "the model's scratch")?;
+        let mut scratch = buffer::zeroed(model.scratch_len(level), "the model's scratch")?;
         let config = *model.config();
         let mut written = Ok(());
         let start = Instant::now();

@@ -10,12 +10,11 @@ use vit::{Config, Level};
 use super::Outcome;
 use super::bench::{WARM_UP_CALLS, paint};
 use crate::args::{SettingArgs, TableArgs};
-use crate::buffer::Buffer;
 use crate::report::{Align, Report, Table, grouped, millis, print};
 use crate::stats::{millis_since, min};
 use crate::theory::{Layers, Parts, counted_layer, shuffled};
 use crate::threads::{Runner, Threads};
-use crate::{diagnostics, models};
+use crate::{buffer, diagnostics, models};
 
 /// What the paper (arXiv 2310.05642) says of a model and its shuffled version.
 #[rustfmt::skip]
@@ -100,9 +99,9 @@ fn time_in_turns<const N: usize>(models: [vit::Model; N], level: Level) -> Resul
     let mut runs = Vec::new();
     for model in models {
         let config = *model.config();
-        let mut image = Buffer::zeroed(config.image_len(), "the image")?;
+        let mut image = buffer::zeroed(config.image_len(), "the image")?;
         paint(&mut image);
-        let logits = Buffer::zeroed(config.num_classes(), "the logits")?;
+        let logits = buffer::zeroed(config.num_classes(), "the logits")?;
         runs.push((Runner::new(model, level, &thread)?, image, logits));
     }
     let mut samples = [const { Vec::new() }; N];
