@@ -1,9 +1,9 @@
-//! Target `safetensors`: any bytes as a checkpoint in memory, through everything that the program does with a file.
+//! Target `safetensors`: any bytes as a checkpoint or a packed file in memory, through everything that the program does with a file.
 
 use safetensors::SafeTensors;
 use weights::TensorFile;
 
-use crate::model::{check_message, check_model};
+use crate::model::{check_message, check_model, check_packed};
 
 /// Parses, describes, validates, packs and runs; holds what is accepted against the public reader of the format.
 pub fn run(data: &[u8]) {
@@ -13,10 +13,15 @@ pub fn run(data: &[u8]) {
     }
     for arch in [None, Some("shuffle_deit_tiny")] {
         match weights::from_bytes(data, arch) {
+            Ok(loaded) if is_packed(data) => check_packed(&loaded, data.len()),
             Ok(loaded) => check_model(&loaded, data.len()),
             Err(error) => check_message(&error),
         }
     }
+}
+
+fn is_packed(data: &[u8]) -> bool {
+    TensorFile::from_bytes(data).is_ok_and(|file| file.metadata("packed").is_some())
 }
 
 /// What this reader accepts is valid to the crate `safetensors`, which sees the same tensors in it.

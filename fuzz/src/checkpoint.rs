@@ -1,4 +1,4 @@
-//! Target `checkpoint`: a whole checkpoint of some small model, damaged in a few places.
+//! Target `checkpoint`: a whole checkpoint of some small model, and its packed file, damaged in a few places.
 //!
 //! Random bytes seldom get past a header whose offsets must add up; here the input says which model it is and what is done
 //! to its file, and the file is written consistently around that.
@@ -10,8 +10,9 @@ use arbitrary::{Arbitrary, Unstructured};
 use builder::{Builder, checkpoint_of};
 use half::{bf16, f16};
 use vit::{Config, Pool, Rescale, Stages, SwinConfig, Tokens, VitConfig};
+use weights::LoadedModel;
 
-use crate::model::{check_message, check_model};
+use crate::model::{check_message, check_model, check_packed};
 
 #[derive(Arbitrary, Debug)]
 struct Case {
@@ -109,12 +110,34 @@ pub fn run(data: &[u8]) {
 
     let loaded = weights::from_bytes(&bytes, (!case.described).then_some("shuffle_deit_tiny"));
     match &loaded {
-        Ok(loaded) => check_model(loaded, bytes.len()),
+        Ok(loaded) => {
+            check_model(loaded, bytes.len());
+            pack(loaded, &case.damages);
+        }
         Err(error) => check_message(error),
     }
     if case.damages.is_empty() && case.described {
         let loaded = loaded.unwrap_or_else(|error| panic!("undamaged: {error}"));
         assert_eq!(*loaded.model().config(), config);
+    }
+}
+
+/// Packed, a model is what it was; damaged, it is refused or runs.
+fn pack(loaded: &LoadedModel, damages: &[Damage]) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("x.packed");
+    weights::save_packed(&path, loaded).expect("what loads can be packed");
+    let mut bytes = std::fs::read(&path).expect("it was written");
+    let mapped = weights::load(&path, None).expect("what was packed loads");
+    let read = weights::from_bytes(&bytes, None).expect("what was packed loads");
+    for packed in [mapped, read] {
+        assert_eq!((packed.description(), packed.weight_bytes()), (loaded.description(), loaded.weight_bytes()));
+        assert_eq!(packed.verify(), loaded.verify());
+    }
+    damages.iter().for_each(|damage| damage.apply_to_bytes(&mut bytes));
+    match weights::from_bytes(&bytes, None) {
+        Ok(packed) => check_packed(&packed, bytes.len()),
+        Err(error) => check_message(&error),
     }
 }
 
