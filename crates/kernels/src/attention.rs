@@ -128,7 +128,7 @@ impl Head<'_, '_> {
         for (first, piece) in k.pieces() {
             let scores = &mut scores[first * width..];
             let mut tiles = Scores { depth: k.rows(), k: left(&piece), q, scale, biases, first, scores, max };
-            cover_rows::<S, _, V>(s, 0..piece.columns(), column, columns, &mut tiles);
+            cover_rows::<S, _, V>(s, piece.columns(), column, columns, &mut tiles);
             max = tiles.max;
         }
         let mut matrix = ViewMut::new(scores, keys, width).expect("the slice was cut to this size");
@@ -137,7 +137,7 @@ impl Head<'_, '_> {
             *inverse = s.div(s.splat(1.0), *inverse);
         }
         let mut tiles = Context { v: &v, p: scores, inverse: &inverse, out: self.out };
-        cover_rows::<S, _, V>(s, 0..v.rows(), column, columns, &mut tiles);
+        cover_rows::<S, _, V>(s, v.rows(), column, columns, &mut tiles);
     }
 
     /// Fewer queries than a vector has lanes: their scores are computed with vectors along the keys, S = Q^T K. Each value
@@ -163,11 +163,12 @@ impl Head<'_, '_> {
         p.fill(0.0);
         let mut inverse = [0.0; MAX_LANES];
         for (query, scores) in scores.chunks_exact_mut(keys.max(1)).enumerate() {
-            let mut max = f32::NEG_INFINITY;
-            for (key, score) in scores.iter_mut().enumerate() {
-                *score = biases.iter().fold(*score * scale, |score, bias| score + bias.at(key, column + query));
-                max = if *score > max { *score } else { max };
+            scores.iter_mut().for_each(|score| *score *= scale);
+            for bias in biases {
+                let rows = bias.row_iter().expect("rows are contiguous: checked by attention");
+                scores.iter_mut().zip(rows).for_each(|(score, row)| *score += row[column + query]);
             }
+            let max = scores.iter().fold(f32::NEG_INFINITY, |max, &score| if score > max { score } else { max });
             for scores in scores.chunks_mut(S::LANES) {
                 s.store_up_to(exp(s, s.sub(s.load_up_to(scores), s.splat(max))), scores);
             }
@@ -178,7 +179,7 @@ impl Head<'_, '_> {
             inverse.fill(f32::INFINITY);
         }
         let mut tiles = Context { v: &v, p, inverse: &[s.load(&inverse)], out: self.out };
-        cover_rows::<S, _, 1>(s, 0..v.rows(), column, columns, &mut tiles);
+        cover_rows::<S, _, 1>(s, v.rows(), column, columns, &mut tiles);
     }
 }
 
@@ -196,7 +197,7 @@ struct KeyScores<'a> {
 impl<S: Simd> ColumnBlock<S> for KeyScores<'_> {
     #[inline(always)]
     fn block<const V: usize>(&mut self, s: S, column: usize, columns: usize) {
-        cover_rows::<S, _, V>(s, 0..self.queries, column, columns, self);
+        cover_rows::<S, _, V>(s, self.queries, column, columns, self);
     }
 }
 

@@ -175,7 +175,7 @@ pub fn packed_matmul(
     let Some((b, step)) = b.even_rows() else {
         return Err(Error::RowsNotEven { operation: OPERATION, what: "b" });
     };
-    level.run(PackedProduct { a, b, step, epilogue, out, rows: 0..0 });
+    level.run(PackedProduct { a, b, step, epilogue, out });
     Ok(())
 }
 
@@ -185,22 +185,13 @@ struct PackedProduct<'a, 'b> {
     step: usize,
     epilogue: Epilogue<'a>,
     out: &'a mut ViewMut<'b>,
-    /// Those being computed.
-    rows: Range<usize>,
 }
-
-/// Rows that all column blocks are computed of before the next: their weights then come from memory once a panel.
-const ROW_BLOCK: usize = 64;
 
 impl Kernel for PackedProduct<'_, '_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(mut self, s: S) {
-        let (rows, columns) = (self.a.rows, self.out.columns());
-        for start in (0..rows).step_by(ROW_BLOCK) {
-            self.rows = start..rows.min(start + ROW_BLOCK);
-            for_each_block(s, columns, &mut self);
-        }
+        for_each_block(s, self.out.columns(), &mut self);
     }
 }
 
@@ -210,7 +201,7 @@ impl<S: Simd> ColumnBlock<S> for PackedProduct<'_, '_> {
         if V == 1 && columns < S::LANES {
             self.few_columns(s, column, columns);
         } else {
-            cover_rows::<S, Self, V>(s, self.rows.clone(), column, columns, self);
+            cover_rows::<S, Self, V>(s, self.a.rows, column, columns, self);
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::simd::{MAX_LANES, Simd};
 const MAX_COLUMNS: usize = 8;
 
 impl PackedProduct<'_, '_> {
-    /// The current rows of the product's `columns` columns from `column` on, fewer than `LANES`.
+    /// The product's `columns` columns from `column` on, fewer than `LANES`.
     #[inline(always)]
     pub(super) fn few_columns<S: Simd>(&mut self, s: S, column: usize, columns: usize) {
         let mut done = 0;
@@ -33,19 +33,19 @@ impl PackedProduct<'_, '_> {
         }
     }
 
-    /// The rows of C columns, in tiles of two vectors or, with few columns, of four, so that multiply-adds need not wait for each other.
+    /// All rows of C columns, in tiles of two vectors or, with few columns, of four, so that multiply-adds need not wait for each other.
     #[inline(always)]
     fn strip<S: Simd, const C: usize>(&mut self, s: S, column: usize) {
-        let mut row = self.rows.start;
-        while C <= 2 && row + 4 * S::LANES <= self.rows.end {
+        let mut row = 0;
+        while C <= 2 && row + 4 * S::LANES <= self.a.rows {
             self.few_tile::<S, C, 4>(s, row, column);
             row += 4 * S::LANES;
         }
-        while row + 2 * S::LANES <= self.rows.end {
+        while row + 2 * S::LANES <= self.a.rows {
             self.few_tile::<S, C, 2>(s, row, column);
             row += 2 * S::LANES;
         }
-        while row < self.rows.end {
+        while row < self.a.rows {
             self.few_tile::<S, C, 1>(s, row, column);
             row += S::LANES;
         }

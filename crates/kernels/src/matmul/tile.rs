@@ -5,7 +5,7 @@
 
 use core::ops::Range;
 
-use crate::simd::Simd;
+use crate::simd::{Simd, Steps};
 
 /// The left factor at a tile: `a(r, k) = data[r * row + k * step]`.
 #[derive(Clone, Copy)]
@@ -22,8 +22,6 @@ pub(crate) struct Right<'a> {
     pub step: usize,
     pub columns: usize,
 }
-
-const AHEAD: usize = 512;
 
 /// The accumulators of a tile.
 pub(crate) type Tile<S, const R: usize, const V: usize> = [[<S as Simd>::F32; V]; R];
@@ -46,25 +44,17 @@ pub(crate) fn accumulate<S: Simd, const R: usize, const V: usize>(
     if V == 1 && b.columns < S::LANES {
         for k in 0..depth {
             let bk = [s.load_up_to(&b.data[k * b.step..][..b.columns]); V];
-            // SAFETY: the assertion above, with k below `depth`.
-            unsafe { rank_one(s, a.data.as_ptr().add(k * a.step), a.row, bk, acc) };
+            for (r, acc) in acc.iter_mut().enumerate() {
+                // SAFETY: the assertion above, with r below R and k below `depth`.
+                unsafe { s.multiply_row(a.data.as_ptr().add(r * a.row + k * a.step), bk, acc) };
+            }
         }
         return;
     }
     assert!(span([depth, V * S::LANES], [b.step, 1]) < b.data.len());
-    let (mut ap, mut bp) = (a.data.as_ptr(), b.data.as_ptr());
-    for _ in 0..depth {
-        s.prefetch(ap.wrapping_add(AHEAD));
-        let mut bk = [s.splat(0.0); V];
-        for (v, bk) in bk.iter_mut().enumerate() {
-            // SAFETY: `bp` is k * b.step values into `b.data` and k is below `depth`: the second assertion.
-            *bk = unsafe { s.load_ptr(bp.add(v * S::LANES)) };
-        }
-        // SAFETY: `ap` is k * a.step values into `a.data` and k is below `depth`: the first assertion.
-        unsafe { rank_one(s, ap, a.row, bk, acc) };
-        ap = ap.wrapping_add(a.step);
-        bp = bp.wrapping_add(b.step);
-    }
+    let steps = Steps { row: a.row, a: a.step, b: b.step };
+    // SAFETY: the two assertions.
+    unsafe { s.multiply_tile(depth, [a.data.as_ptr(), b.data.as_ptr()], steps, acc) };
 }
 
 /// The offset of the last element of a non-empty strided block; `usize::MAX` if there is no such number.
@@ -72,24 +62,6 @@ pub(crate) fn accumulate<S: Simd, const R: usize, const V: usize>(
 fn span(lens: [usize; 2], strides: [usize; 2]) -> usize {
     let [outer, inner] = [0, 1].map(|i| (lens[i] - 1).saturating_mul(strides[i]));
     outer.saturating_add(inner)
-}
-
-/// `acc[r] += a[r * row] * b`
-///
-/// # Safety
-/// `(R - 1) * row` values beyond `a` are readable.
-#[inline(always)]
-unsafe fn rank_one<S: Simd, const R: usize, const V: usize>(
-    s: S,
-    a: *const f32,
-    row: usize,
-    b: [S::F32; V],
-    acc: &mut Tile<S, R, V>,
-) {
-    for (r, acc) in acc.iter_mut().enumerate() {
-        // SAFETY: r is below R: the caller's promise.
-        unsafe { s.multiply_row(a.add(r * row), b, acc) };
-    }
 }
 
 /// Where a tile lies in its product, and how much of it counts.
@@ -112,23 +84,25 @@ pub(crate) trait Tiles<S: Simd> {
     fn tile<const R: usize, const V: usize>(&mut self, s: S, at: At);
 }
 
-/// The tiles of some rows of one column block, as tall as the instruction set has registers for.
+/// The tiles of one column block, as tall as the instruction set has registers for.
+///
+/// Column blocks are the outer loop, so that a block of the right factor stays in the near caches while the left factor
+/// streams past it.
 #[inline(always)]
 pub(crate) fn cover_rows<S: Simd, T: Tiles<S>, const V: usize>(
     s: S,
-    rows: Range<usize>,
+    rows: usize,
     column: usize,
     columns: usize,
     tiles: &mut T,
 ) {
-    let end = rows.end;
     // A constant: the other arm is not compiled in.
     let done = match S::TILE_ROWS[V] {
-        8 => row_blocks::<S, T, 8, V>(s, rows, column, columns, tiles),
-        _ => rows.start,
+        8 => row_blocks::<S, T, 8, V>(s, 0..rows, column, columns, tiles),
+        _ => 0,
     };
-    let done = row_blocks::<S, T, 4, V>(s, done..end, column, columns, tiles);
-    row_blocks::<S, T, 1, V>(s, done..end, column, columns, tiles);
+    let done = row_blocks::<S, T, 4, V>(s, done..rows, column, columns, tiles);
+    row_blocks::<S, T, 1, V>(s, done..rows, column, columns, tiles);
 }
 
 /// The tiles of R rows that fit in `rows`, or cover it where the left factor is padded; gives the first row not covered.

@@ -3,7 +3,7 @@
 use core::arch::asm;
 use core::arch::x86_64::*;
 
-use super::{Kernel, Simd};
+use super::{AHEAD, Kernel, Simd, Steps, multiply_tile};
 
 /// Whether the CPU has a feature: at run time with `std`, else whether the build requires it.
 macro_rules! x86_feature {
@@ -33,28 +33,78 @@ fn run<K: Kernel>(s: Avx2, kernel: K) -> K::Output {
     kernel.run(s)
 }
 
-/// Broadcasts the f32 at `x`, before or after [`in_order`] as the program has it.
+/// The register tile of 4 rows and 3 vectors: [`Simd::multiply_tile`].
+///
+/// It uses every register, which the compiler's allocator does not manage reliably: where anything else is alive around the
+/// loop it may keep accumulators in memory, and half of the speed is gone.
 ///
 /// # Safety
-/// `x` is readable.
+/// As [`Simd::multiply_tile`].
 #[target_feature(enable = "avx2,fma")]
 #[inline]
-unsafe fn broadcast_in_order(x: *const f32) -> __m256 {
-    let y;
-    // SAFETY: the caller's promise. Neither `pure` nor `nomem`, so it keeps its place among the other `asm!`.
+unsafe fn multiply_tile_4x3(depth: usize, [a, b]: [*const f32; 2], steps: Steps, acc: &mut [[__m256; 3]; 4]) {
+    let [
+        [mut c00, mut c01, mut c02],
+        [mut c10, mut c11, mut c12],
+        [mut c20, mut c21, mut c22],
+        [mut c30, mut c31, mut c32],
+    ] = *acc;
+    // SAFETY: reads what the caller promises, and writes nothing but its operands.
     unsafe {
-        asm!("vbroadcastss {}, dword ptr [{}]", out(ymm_reg) y, in(reg) x, options(nostack, preserves_flags, readonly))
-    };
-    y
-}
-
-/// `x`, computed before or after [`broadcast_in_order`] as the program has it.
-#[target_feature(enable = "avx2,fma")]
-#[inline]
-fn in_order(mut x: __m256) -> __m256 {
-    // SAFETY: no instruction at all. Not `pure`, so it keeps its place among the other `asm!`.
-    unsafe { asm!("/* {} */", inout(ymm_reg) x, options(nomem, nostack, preserves_flags)) };
-    x
+        asm!(
+            "2:",
+            "prefetcht0 [{a} + {ahead}]",
+            "vmovups {b0}, [{b}]",
+            "vmovups {b1}, [{b} + 32]",
+            "vmovups {b2}, [{b} + 64]",
+            "vbroadcastss {x}, dword ptr [{a}]",
+            "vfmadd231ps {c00}, {x}, {b0}",
+            "vfmadd231ps {c01}, {x}, {b1}",
+            "vfmadd231ps {c02}, {x}, {b2}",
+            "vbroadcastss {x}, dword ptr [{a} + {row}]",
+            "vfmadd231ps {c10}, {x}, {b0}",
+            "vfmadd231ps {c11}, {x}, {b1}",
+            "vfmadd231ps {c12}, {x}, {b2}",
+            "vbroadcastss {x}, dword ptr [{a} + 2 * {row}]",
+            "vfmadd231ps {c20}, {x}, {b0}",
+            "vfmadd231ps {c21}, {x}, {b1}",
+            "vfmadd231ps {c22}, {x}, {b2}",
+            "vbroadcastss {x}, dword ptr [{a} + {row3}]",
+            "vfmadd231ps {c30}, {x}, {b0}",
+            "vfmadd231ps {c31}, {x}, {b1}",
+            "vfmadd231ps {c32}, {x}, {b2}",
+            "add {a}, {a_step}",
+            "add {b}, {b_step}",
+            "dec {depth}",
+            "jnz 2b",
+            a = inout(reg) a => _,
+            b = inout(reg) b => _,
+            depth = inout(reg) depth => _,
+            row = in(reg) 4 * steps.row,
+            row3 = in(reg) 12 * steps.row,
+            a_step = in(reg) 4 * steps.a,
+            b_step = in(reg) 4 * steps.b,
+            ahead = const 4 * AHEAD,
+            x = out(ymm_reg) _,
+            b0 = out(ymm_reg) _,
+            b1 = out(ymm_reg) _,
+            b2 = out(ymm_reg) _,
+            c00 = inout(ymm_reg) c00,
+            c01 = inout(ymm_reg) c01,
+            c02 = inout(ymm_reg) c02,
+            c10 = inout(ymm_reg) c10,
+            c11 = inout(ymm_reg) c11,
+            c12 = inout(ymm_reg) c12,
+            c20 = inout(ymm_reg) c20,
+            c21 = inout(ymm_reg) c21,
+            c22 = inout(ymm_reg) c22,
+            c30 = inout(ymm_reg) c30,
+            c31 = inout(ymm_reg) c31,
+            c32 = inout(ymm_reg) c32,
+            options(nostack, readonly),
+        );
+    }
+    *acc = [[c00, c01, c02], [c10, c11, c12], [c20, c21, c22], [c30, c31, c32]];
 }
 
 /// Calls an intrinsic of a feature that the token `Avx2` stands for.
@@ -74,14 +124,21 @@ impl Simd for Avx2 {
     const PANEL_VECTORS: usize = 3;
     const TILE_ROWS: [usize; 5] = [0, 8, 4, 4, 0];
 
-    /// The tile uses every register, so its order must stay as written: left to itself the scheduler starts the next row's
-    /// broadcast before this row is done, is one register short, and half of the speed goes in spills.
     #[inline(always)]
-    unsafe fn multiply_row<const V: usize>(self, x: *const f32, b: [__m256; V], acc: &mut [__m256; V]) {
-        // SAFETY: the caller's promise about `x`, the token's about the CPU.
-        let factor = unsafe { broadcast_in_order(x) };
-        for v in 0..V {
-            acc[v] = avx2!(in_order(_mm256_fmadd_ps(factor, b[v], acc[v])));
+    unsafe fn multiply_tile<const R: usize, const V: usize>(
+        self,
+        depth: usize,
+        factors: [*const f32; 2],
+        steps: Steps,
+        acc: &mut [[__m256; V]; R],
+    ) {
+        // A constant: the other arm is not compiled in.
+        if R == 4 && V == 3 {
+            // SAFETY: the caller's promise; with these R and V the array has this type.
+            unsafe { multiply_tile_4x3(depth, factors, steps, &mut *core::ptr::from_mut(acc).cast()) }
+        } else {
+            // SAFETY: the caller's promise.
+            unsafe { multiply_tile(self, depth, factors, steps, acc) }
         }
     }
 
