@@ -252,10 +252,11 @@ impl<'a> View<'a> {
         if !columns.is_contiguous() {
             return None;
         }
+        let start = if columns.len == 0 { 0 } else { columns.offset(0) };
         let channels = rows.order.walk(rows.first, rows.len);
         Some(channels.map(move |channel| match columns.len {
             0 => &data[..0],
-            len => &data[rows.stride * channel + columns.offset(0)..][..len],
+            len => &data[rows.stride * channel + start..][..len],
         }))
     }
 
