@@ -41,6 +41,8 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Time a model
     Bench(BenchArgs),
+    /// Show where a model's time goes, and how near each operation comes to the processor's limit
+    Profile(ProfileArgs),
     /// Show a model's configuration, and parameters and multiply-accumulates of each layer
     Inspect(InspectArgs),
     /// Compare every built-in model with its shuffled version, with theory and with the paper
@@ -217,6 +219,34 @@ pub(crate) struct BenchArgs {
 
     /// Calls that are timed
     #[arg(long, value_name = "N", default_value = "50", value_parser = positive, allow_negative_numbers = true)]
+    pub iters: u32,
+
+    #[command(flatten)]
+    pub compute: ComputeArgs,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+An image with made-up pixels goes through the model again and again, watched and not, in alternation with multiply-adds that \
+touch no memory: the peak. Times are medians; with several threads, a thread's mean, and `wait` is where threads waited for \
+each other. Multiply-accumulates are those executed: what no logit depends on is left out.
+
+Examples:
+  shuffle-vit profile --arch shuffle_deit_tiny --threads 1
+  shuffle-vit profile --model tiny.safetensors --level avx2 --json
+
+JSON: {\"name\", \"dtype\", \"level\", \"threads\", \"iters\", \"total_ms\", \"gmacs\", \"gmacs_per_s\", \"peak_gmacs_per_s\", \
+\"peak_share\", \"operations\": [{\"operation\", \"ms\", \"share\", \"gmacs\", \"gmacs_per_s\", \"peak_share\"}]}; shares are parts of 1, \
+and the last two are null where nothing is multiplied.")]
+pub(crate) struct ProfileArgs {
+    #[command(flatten)]
+    pub subject: SubjectArgs,
+
+    /// Calls that are watched, and as many that are not
+    #[arg(long, value_name = "N", default_value = "30", value_parser = positive, allow_negative_numbers = true)]
     pub iters: u32,
 
     #[command(flatten)]

@@ -6,6 +6,7 @@ mod eval;
 mod export_random;
 mod inspect;
 mod pack;
+mod profile;
 mod run;
 mod table;
 
@@ -56,6 +57,7 @@ fn execute(command: Command) -> Result<Outcome> {
         Command::Classify(args) => classify::execute(&args),
         Command::Run(args) => run::execute(&args),
         Command::Bench(args) => bench::execute(&args),
+        Command::Profile(args) => profile::execute(&args),
         Command::Inspect(args) => inspect::execute(&args),
         Command::Table(args) => table::execute(&args),
         Command::ExportRandom(args) => export_random::execute(&args),

@@ -3,7 +3,7 @@
 use anyhow::{Result, anyhow};
 use rayon::ThreadPool;
 use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
-use vit::{Level, Model};
+use vit::{Level, Model, Watch};
 use weights::Aligned;
 
 use crate::args::ComputeArgs;
@@ -29,6 +29,14 @@ impl Threads {
 
     pub fn count(&self) -> usize {
         self.pool.as_ref().map_or(1, ThreadPool::current_num_threads)
+    }
+
+    /// The sum of what `work` gives on each thread, all at once.
+    pub fn on_each(&self, work: impl Fn() -> f64 + Sync) -> f64 {
+        match &self.pool {
+            None => work(),
+            Some(pool) => pool.broadcast(|_| work()).into_iter().sum(),
+        }
     }
 
     /// `work(index, item)` for each item, its results in order.
@@ -62,6 +70,17 @@ impl<'a> Runner<'a> {
         match &self.threads.pool {
             None => self.model.run(self.level, images, logits, &mut self.scratch)?,
             Some(pool) => self.model.run_parallel(self.level, pool, images, logits, &mut self.scratch)?,
+        }
+        Ok(())
+    }
+
+    /// As [`Runner::run`], telling `watch` of each step.
+    pub fn run_watched(&mut self, images: &[f32], logits: &mut [f32], watch: &Watch) -> Result<()> {
+        match &self.threads.pool {
+            None => self.model.run_watched(self.level, images, logits, &mut self.scratch, watch)?,
+            Some(pool) => {
+                self.model.run_parallel_watched(self.level, pool, images, logits, &mut self.scratch, watch)?;
+            }
         }
         Ok(())
     }

@@ -13,14 +13,14 @@ use vit::{Config, Tensors, VitConfig};
 fn help_lists_what_works_and_nothing_else() {
     let program = Program::new();
     let help = program.stdout(&["--help"]);
-    for command in ["classify", "run", "bench", "inspect", "table", "export-random", "pack", "eval"] {
+    for command in ["classify", "run", "bench", "profile", "inspect", "table", "export-random", "pack", "eval"] {
         assert!(help.contains(&format!("  {command} ")), "{help}");
         let own = program.stdout(&[command, "--help"]);
         assert!(own.contains(&format!("Examples:\n  shuffle-vit {command}")), "{own}");
         let computes = !["inspect", "table", "export-random", "pack"].contains(&command);
         assert_eq!(own.contains("--threads"), computes, "{own}");
     }
-    for later in ["quantize", "features", "profile"] {
+    for later in ["quantize", "features"] {
         assert!(!help.contains(&format!("  {later} ")), "{help}");
         program.failure(2, &[later]);
     }
@@ -145,6 +145,48 @@ fn an_empty_batch_has_no_logits() {
     let args = ["run", "--model", "small.safetensors", "--input", "in.safetensors", "--output", "out.safetensors"];
     assert_eq!(program.json(&args)["batch"], 0);
     assert_eq!(tensor(&program.path("out.safetensors"), "logits"), [0.0; 0]);
+}
+
+#[test]
+fn profile_tells_where_time_goes() {
+    let program = Program::new();
+    program.small_model("small.safetensors");
+    for threads in ["1", "2"] {
+        let args = ["profile", "--model", "small.safetensors", "--iters", "5", "--threads", threads];
+        let profile = program.json(&args);
+        #[rustfmt::skip]
+        assert_eq!(keys(&profile), [
+            "dtype", "gmacs", "gmacs_per_s", "iters", "level", "name", "operations", "peak_gmacs_per_s", "peak_share",
+            "threads", "total_ms",
+        ]);
+        let operations = profile["operations"].as_array().unwrap();
+        for operation in operations {
+            assert_eq!(keys(operation), ["gmacs", "gmacs_per_s", "ms", "operation", "peak_share", "share"]);
+            let multiplies = operation["gmacs"].as_f64() > Some(0.0);
+            assert_eq!(multiplies, operation["peak_share"].is_f64(), "{operation}");
+            assert_eq!(multiplies, operation["gmacs_per_s"].is_f64(), "{operation}");
+        }
+        let sum = |key: &str| operations.iter().map(|operation| operation[key].as_f64().unwrap()).sum::<f64>();
+        assert!(
+            (sum("share") - 1.0).abs() < 1e-9 && (sum("gmacs") / profile["gmacs"].as_f64().unwrap() - 1.0).abs() < 1e-9
+        );
+        let names: Vec<_> = operations.iter().map(|operation| operation["operation"].as_str().unwrap()).collect();
+        let mut expected =
+            vec!["unfold", "embedding", "layer_norm", "qkv", "attention", "proj", "fc1", "fc2", "head", "wait"];
+        if threads == "1" {
+            expected.pop();
+        }
+        assert_eq!(names, expected);
+        // Tokens that no logit depends on are not computed.
+        assert!(profile["gmacs"].as_f64().unwrap() < small().config.macs() as f64 / 1e9, "{profile}");
+        let text = program.stdout(&args);
+        assert!(text.contains("of the peak of") && text.contains("\nattention "), "{text}");
+    }
+    // A mean over all tokens needs them all: executed is what the specification counts.
+    let swin = program.json(&["profile", "--arch", "shuffle_swin_extra_tiny", "--iters", "1"]);
+    assert!((swin["gmacs"].as_f64().unwrap() - 1.031659008).abs() < 1e-9, "{swin}");
+    let t2t = program.json(&["profile", "--arch", "t2t_vit_7", "--set", "pool=avg", "--iters", "1"]);
+    assert!((t2t["gmacs"].as_f64().unwrap() / 1.146738176 - 1.0).abs() < 0.01, "{t2t}");
 }
 
 #[test]

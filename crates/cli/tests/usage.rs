@@ -51,7 +51,7 @@ fn wrong_values_are_usage_errors() {
 fn wrong_settings_are_usage_errors() {
     let program = Program::new();
     program.small_model("small.safetensors");
-    for command in [&["bench"][..], &["inspect"], &["export-random", "out.safetensors"]] {
+    for command in [&["bench"][..], &["profile"], &["inspect"], &["export-random", "out.safetensors"]] {
         let set = |settings: &[&str]| {
             let flags: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
             program.failure(2, &[command, &["--arch", "deit_tiny", "--json"], &flags[..]].concat())
@@ -71,7 +71,11 @@ fn wrong_settings_are_usage_errors() {
         says(&set(&["depth"]), &["--set", "KEY=VALUE"]);
         assert!(!program.path("out.safetensors").exists());
     }
-    for file in [&["bench", "--model", "small.safetensors"][..], &["inspect", "small.safetensors"]] {
+    for file in [
+        &["bench", "--model", "small.safetensors"][..],
+        &["profile", "--model", "small.safetensors"],
+        &["inspect", "small.safetensors"],
+    ] {
         let error = program.failure(2, &[file, &["--arch", "deit_tiny", "--set", "depth=6"]].concat());
         says(&error, &["--set", "small.safetensors", "tensors"]);
     }

@@ -81,14 +81,20 @@ pub(super) fn paint(images: &mut [f32]) {
     images.iter_mut().enumerate().for_each(|(i, x)| *x = (i * 89 % 251) as f32 / 125.0 - 1.0);
 }
 
-/// The milliseconds of each call, after some that do not count.
-fn time(iters: u32, mut call: impl FnMut() -> Result<()>) -> Result<Vec<f64>> {
+/// Calls that do not count.
+pub(super) fn warm_up(mut call: impl FnMut() -> Result<()>) -> Result<()> {
     let start = Instant::now();
     let mut calls = 0;
     while calls < WARM_UP_CALLS || start.elapsed() < WARM_UP_TIME {
         call()?;
         calls += 1;
     }
+    Ok(())
+}
+
+/// The milliseconds of each call, after some that do not count.
+fn time(iters: u32, mut call: impl FnMut() -> Result<()>) -> Result<Vec<f64>> {
+    warm_up(&mut call)?;
     let progress = diagnostics::progress(iters as usize, "calls");
     let mut samples = Vec::new();
     for _ in 0..iters {
