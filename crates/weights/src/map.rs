@@ -48,10 +48,11 @@ pub(crate) fn read_only(file: &File) -> Option<Mmap> {
     }
     // SAFETY: the map hands the file's bytes out as a shared slice, which is sound while they do not change. The line
     // above found that nobody, its owner included, has permission to write to this very file, so that no program opens it
-    // for writing or shortens it by mistake: it must be replaced, and then the map keeps the old one. Who sets the
-    // permission anew, or as root ignores it, to change a file in use sets out to change this process's memory, as a
-    // debugger does, which no program can defend itself against. (What would come of it: other logits, since no kernel
-    // takes an address from a weight; and SIGBUS where the file has become shorter.)
+    // for writing or shortens it by mistake: it must be replaced, and then the map keeps the old one. (`save_packed` takes
+    // the permission away first, and writes no more once the file has its name.) What is left is who sets the
+    // permission anew, or ignores it as root, to change a file in use, and so this process's memory, as a debugger does:
+    // no program can defend itself against that. It would come to other logits, since no kernel takes an address from a
+    // weight, or to SIGBUS where the file has become shorter.
     unsafe { Mmap::map(file) }.ok()
 }
 
