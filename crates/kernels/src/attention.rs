@@ -255,8 +255,8 @@ impl<S: Simd> Tiles<S> for Scores<'_, S> {
                     y[v] = s.add(y[v], bias[v]);
                 }
             }
-            for v in 0..V {
-                self.max[v] = s.max(y[v], self.max[v]);
+            for (max, y) in self.max.iter_mut().zip(y) {
+                *max = s.max(y, *max);
             }
             store(s, y, row);
         }

@@ -87,13 +87,16 @@ impl<'a> Share<'a> {
     }
 }
 
+/// Work on some rows of a row-major matrix: `(rows, their values)`.
+pub(crate) type RowsWork<'f> = dyn Fn(Range<usize>, &mut [f32]) -> Result<(), Error> + Sync + 'f;
+
 /// Calls `work(rows, their values)` for the rows of a row-major matrix, `columns` values each, a share for each thread.
 pub(crate) fn share_rows(
     threads: usize,
     columns: usize,
     rows: Range<usize>,
     data: &mut [f32],
-    work: &(dyn Fn(Range<usize>, &mut [f32]) -> Result<(), Error> + Sync),
+    work: &RowsWork,
 ) -> Result<(), Error> {
     #[cfg(feature = "parallel")]
     if threads > 1 && rows.len() > 1 {

@@ -47,7 +47,7 @@ impl Windows {
                 continue;
             };
             let mut run = Run { column, len: 1, corner: self.corner(first) };
-            while (first + run.len) % self.grid() > 0
+            while !(first + run.len).is_multiple_of(self.grid())
                 && self.span(run.len + 1) <= SPAN
                 && windows.next_if_eq(&(column + run.len, Some(first + run.len))).is_some()
             {
