@@ -1,6 +1,6 @@
 //! A product of one of the models' shapes, with packed weights and by a general one.
 
-use kernels::{Epilogue, Level, PackedMatrix, PanelLayout, View, ViewMut, packed_matmul};
+use kernels::{Epilogue, Level, PackedMatrix, PanelLayout, Panels, View, ViewMut, packed_matmul};
 
 use crate::Aligned;
 
@@ -50,12 +50,8 @@ impl Matmul {
     pub fn packed(&self, level: Level) -> PackedCall<'_> {
         let layout = level.panels(self.n);
         let mut x = Aligned::zeros(self.k * layout.padded());
-        for p in 0..layout.count() {
-            let (range, valid) = (layout.range(p), layout.valid(p));
-            for (r, row) in self.x.chunks(self.n).enumerate() {
-                x[self.k * range.start + r * range.len()..][..valid].copy_from_slice(&row[range.start..][..valid]);
-            }
-        }
+        let tokens = View::new(&self.x, self.k, self.n).expect("K x N values");
+        layout.cut(&tokens, &mut x).expect("a buffer of the padded length");
         let weight = PackedMatrix::from_packed(self.m, self.k, &self.packed).expect("packed by `new`");
         let y = Aligned::zeros(self.m * layout.padded());
         PackedCall { weight, level, layout, x, y }
@@ -84,13 +80,8 @@ impl PackedCall<'_> {
     pub fn output(&self) -> Vec<f32> {
         let [m, n] = [self.weight.shape()[0], self.layout.columns()];
         let mut out = vec![0.0; m * n];
-        for p in 0..self.layout.count() {
-            let (range, valid) = (self.layout.range(p), self.layout.valid(p));
-            for (r, row) in out.chunks_mut(n).enumerate() {
-                let found = &self.y[m * range.start + r * range.len()..][..valid];
-                row[range.start..][..valid].copy_from_slice(found);
-            }
-        }
+        let panels = Panels::new(&self.y, m, self.layout).expect("M rows of padded columns");
+        out.chunks_mut(n).enumerate().for_each(|(r, row)| panels.copy_row(r, 0..n, row));
         out
     }
 }
@@ -103,9 +94,8 @@ pub fn for_each_panel(
     mut work: impl FnMut(View, ViewMut),
 ) {
     for p in 0..layout.count() {
-        let range = layout.range(p);
-        let x = View::new(&a[a_rows * range.start..], a_rows, range.len()).expect("padded rows");
-        let y = ViewMut::new(&mut b[b_rows * range.start..], b_rows, range.len()).expect("padded rows");
+        let x = layout.view(p, &a[a_rows * layout.offset(p)..], a_rows).expect("padded rows");
+        let y = layout.view_mut(p, &mut b[b_rows * layout.offset(p)..], b_rows).expect("padded rows");
         work(x, y);
     }
 }
