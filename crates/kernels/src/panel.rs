@@ -31,7 +31,8 @@ pub struct PanelLayout {
 }
 
 impl PanelLayout {
-    /// `columns` in panels of `vectors` vectors. A last panel of a vector or less joins the one before it.
+    /// `columns` in panels of `vectors` vectors. What is left over joins the last of them, unless it fills two vectors, or
+    /// one where a panel has but two.
     pub(crate) fn new(columns: usize, lanes: usize, vectors: usize) -> Self {
         let full = vectors * lanes;
         let joins = if vectors > 2 { 2 * lanes } else { lanes };
@@ -308,6 +309,7 @@ impl<'a> Panels<'a> {
         if columns.is_empty() {
             return Some(&[]);
         }
+        assert!(columns.end <= self.columns.1, "column beyond the last");
         let (panel, slice) = self.row_from(row, columns.start);
         (columns.end + self.columns.0 <= panel.end).then(|| &slice[..columns.len()])
     }
@@ -335,6 +337,7 @@ impl<'a> Panels<'a> {
     /// If the row or a column is beyond the last, or `out` is not as long as the range.
     pub fn copy_row(&self, row: usize, columns: Range<usize>, out: &mut [f32]) {
         assert!(out.len() == columns.len(), "as many values as columns");
+        assert!(columns.end <= self.columns.1, "column beyond the last");
         let (mut column, mut rest) = (columns.start, out);
         while !rest.is_empty() {
             let (panel, slice) = self.row_from(row, column);

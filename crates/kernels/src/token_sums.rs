@@ -111,7 +111,7 @@ impl TokenProducts<'_> {
                 let a_rows: [&[f32]; I] = from_fn(|r| &a[(i + r).min(self.a.rows() - 1) * width..][..columns]);
                 let b_rows: [&[f32]; J] = from_fn(|r| &b[(j + r).min(self.b.rows() - 1) * width..][..columns]);
                 let start = (phase + phases - first % phases) % phases * S::LANES;
-                first += width / S::LANES;
+                first += columns / S::LANES;
                 for at in (start..columns).step_by(PARTIAL_SUMS) {
                     add_products(s, at, &a_rows, &b_rows, &mut acc);
                 }

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{bits, fused_levels, paint};
+use common::{bits, fused_levels, levels, paint};
 use kernels::*;
 
 /// Runs every operation on a matrix of 37 rows and `n` columns, and gives all results.
@@ -74,6 +74,83 @@ fn a_column_does_not_depend_on_its_neighbours() {
             for (i, (all, alone)) in all.iter().zip(run_all(level, &alone, 1)).enumerate() {
                 let from_all: Vec<f32> = (0..37).map(|r| all[r * n + column]).collect();
                 assert_eq!(bits(&from_all), bits(&alone), "operation {i}, column {column}, {level}");
+            }
+        }
+    }
+}
+
+/// Blocks of queries against the same queries one block at a time, over keys in one panel and in several, with biases.
+#[test]
+fn a_query_does_not_depend_on_its_block() {
+    let (d, dv, queries) = (5, 9, 67);
+    for keys in [1, 7, 16, 33, 61] {
+        let mut q = paint(d * queries, 1);
+        let rows = paint((d + dv) * keys, 2);
+        (q[3], q[queries + 20], q[2 * queries + 40]) = (f32::NAN, f32::INFINITY, -0.0);
+        let bias = paint(keys * queries, 3);
+        let masked = |i: usize| (i / queries + i % queries) % 3 == 1 || i % queries == 50;
+        let mask: Vec<f32> = (0..keys * queries).map(|i| if masked(i) { f32::NEG_INFINITY } else { 0.0 }).collect();
+        let [bias, mask] = [&bias, &mask].map(|x| View::new(x, keys, queries).unwrap());
+        let q = View::new(&q, d, queries).unwrap();
+        let mut fused: Option<Vec<u32>> = None;
+        for level in levels() {
+            let mut scratch = vec![f32::NAN; attention_scratch_len(keys)];
+            let mut run = |layout: PanelLayout, first: usize, last: usize| {
+                let mut data = vec![f32::NAN; (d + dv) * layout.padded()];
+                layout.cut(&View::new(&rows, d + dv, keys).unwrap(), &mut data).unwrap();
+                let panels = Panels::new(&data, d + dv, layout).unwrap();
+                let (k, v) = (panels.row_range(0..d).unwrap(), panels.row_range(d..d + dv).unwrap());
+                let biases = [bias, mask].map(|x| x.column_range(first..last).unwrap());
+                let q = q.column_range(first..last).unwrap();
+                let mut out = vec![0.0; dv * (last - first)];
+                let mut view = ViewMut::new(&mut out, dv, last - first).unwrap();
+                attention(level, &Attention { q, k, v, scale: 0.6, biases: &biases }, &mut view, &mut scratch).unwrap();
+                same_nan(&out)
+            };
+            let single = PanelLayout::single(keys);
+            let all = run(single, 0, queries);
+            for layout in [single, level.panels(keys), level.panels_of_width(keys, 6)] {
+                for count in 1..=20 {
+                    for first in (0..=queries - count).step_by(count.max(3)) {
+                        let expected: Vec<u32> =
+                            (0..dv).flat_map(|r| all[r * queries + first..][..count].to_vec()).collect();
+                        let found = run(layout, first, first + count);
+                        assert_eq!(found, expected, "{level}, {keys} keys, queries {first}+{count}, {layout:?}");
+                    }
+                }
+            }
+            if fused_levels().contains(&level) {
+                assert_eq!(*fused.get_or_insert_with(|| all.clone()), all, "{level}, {keys} keys");
+            }
+        }
+    }
+}
+
+/// The values' bits, those of any NaN being alike: which operand a NaN is taken from is up to the compiler.
+fn same_nan(x: &[f32]) -> Vec<u32> {
+    x.iter().map(|x| if x.is_nan() { f32::NAN.to_bits() } else { x.to_bits() }).collect()
+}
+
+/// Sums over tokens, which other levels and threads cut elsewhere.
+#[test]
+fn a_sum_over_tokens_does_not_depend_on_the_cut() {
+    let rows = 7;
+    for tokens in [1, 15, 16, 17, 40, 49, 100] {
+        let matrix = paint(rows * tokens, 1);
+        let mut fused: Option<Vec<u32>> = None;
+        for level in levels() {
+            let widths = (1..=8).map(|vectors| vectors * level.lanes());
+            let layouts =
+                levels().into_iter().flat_map(|other| widths.clone().map(move |w| other.panels_of_width(tokens, w)));
+            let mut portable: Option<Vec<u32>> = None;
+            for layout in layouts.chain([level.panels(tokens), PanelLayout::single(tokens)]) {
+                let mut data = vec![f32::NAN; rows * layout.padded()];
+                layout.cut(&View::new(&matrix, rows, tokens).unwrap(), &mut data).unwrap();
+                let panels = Panels::new(&data, rows, layout).unwrap();
+                let mut out = vec![f32::NAN; rows * rows];
+                token_products(level, &panels, &panels, &mut out).unwrap();
+                let sums = if level == Level::PORTABLE { &mut portable } else { &mut fused };
+                assert_eq!(*sums.get_or_insert_with(|| bits(&out)), bits(&out), "{level}, {tokens} tokens, {layout:?}");
             }
         }
     }

@@ -5,6 +5,7 @@
 
 use core::ops::Range;
 
+use super::tile::span;
 use super::{Epilogue, PACKED_ROWS, PackedProduct};
 use crate::simd::{MAX_LANES, Simd};
 
@@ -90,9 +91,9 @@ impl PackedProduct<'_, '_> {
             steps[v] = (next.min(last_group) - group) * group_len;
             assert!(starts[v] - row % PACKED_ROWS + steps[v] + group_len <= self.a.data.len());
         }
-        assert!(column + C <= self.b.len() && (depth - 1) * self.step <= self.b.len() - (column + C));
-        let a = self.a.data.as_ptr();
-        let b = self.b[column..].as_ptr();
+        let b = &self.b[column..];
+        assert!(span([depth, C], [self.step, 1]) < b.len());
+        let (a, b) = (self.a.data.as_ptr(), b.as_ptr());
         for k in 0..depth {
             let mut weights = [s.splat(0.0); V];
             for v in 0..V {

@@ -1,7 +1,8 @@
 //! The register tile: R rows by V vectors of a product, accumulated in registers along K.
 //!
-//! Every product of the crate - packed weights, strided matrices, attention's scores and contexts - is a walk over such
-//! tiles. An element is one chain of multiply-adds in order of k, wherever the tiles' borders fall.
+//! Packed weights, strided matrices, attention's scores and contexts are walks over such tiles; what else multiplies is
+//! `few`, where a product has too few columns, and sums over tokens. An element is one chain of multiply-adds in order of k,
+//! wherever the tiles' borders fall.
 
 use core::ops::Range;
 
@@ -59,7 +60,7 @@ pub(crate) fn accumulate<S: Simd, const R: usize, const V: usize>(
 
 /// The offset of the last element of a non-empty strided block; `usize::MAX` if there is no such number.
 #[inline(always)]
-fn span(lens: [usize; 2], strides: [usize; 2]) -> usize {
+pub(super) fn span(lens: [usize; 2], strides: [usize; 2]) -> usize {
     let [outer, inner] = [0, 1].map(|i| (lens[i] - 1).saturating_mul(strides[i]));
     outer.saturating_add(inner)
 }
