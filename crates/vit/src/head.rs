@@ -1,8 +1,6 @@
 //! From the last block's tokens to logits: final norm, pooling, classifier.
 
-use core::ops::Range;
-
-use kernels::{ChannelOrder, Error, PARTIAL_SUMS, PanelLayout, View, ViewMut, sum_in_pairs};
+use kernels::{ChannelOrder, Error, PARTIAL_SUMS, PanelLayout, Panels, View, ViewMut, sum_in_pairs};
 
 use crate::Tensors;
 use crate::config::{Pool, TensorName};
@@ -180,24 +178,22 @@ impl<'a> Stream<'a> {
         self.layout.view(panel, &self.data[channels * self.layout.offset(panel)..], channels)?.reorder_rows(self.order)
     }
 
-    /// Some channels, by their logical position, of the token stored at a place.
-    pub(crate) fn token(&self, place: usize, channels: Range<usize>) -> impl Iterator<Item = f32> + use<'a> {
-        let (data, order) = (self.data, self.order);
-        let panel = self.layout.panel_of(place);
-        let width = self.layout.width(panel);
-        let start = order.channels() * self.layout.offset(panel) + place - self.layout.range(panel).start;
-        channels.map(move |position| data[start + order.channel(position) * width])
+    /// All panels, their channels as stored.
+    pub(crate) fn panels(&self) -> Result<Panels<'a>, Error> {
+        Panels::new(self.data, self.order.channels(), self.layout)
     }
 
     /// Writes tokens x channels, row-major, both in logical order.
-    pub(crate) fn write(&self, out: &mut [f32]) {
-        let channels = self.order.channels();
+    pub(crate) fn write(&self, out: &mut [f32]) -> Result<(), Error> {
+        let (panels, channels) = (self.panels()?, self.order.channels());
         for (t, token) in out.chunks_exact_mut(channels).enumerate() {
             let place = match &self.tokens {
                 TokenOrder::AsStored => t,
                 TokenOrder::Windows(windows) => windows.place([t / windows.side, t % windows.side]),
             };
-            token.iter_mut().zip(self.token(place, 0..channels)).for_each(|(y, x)| *y = x);
+            let column = panels.column(place);
+            token.iter_mut().zip(self.order.iter()).for_each(|(y, channel)| *y = column.at(channel));
         }
+        Ok(())
     }
 }

@@ -146,8 +146,7 @@ impl Tap<'_> {
     pub fn write(&self, out: &mut [f32]) -> Result<(), RunError> {
         let [tokens, channels] = self.shape();
         check_len("the tap's output", tokens * channels, out.len())?;
-        self.stream.write(out);
-        Ok(())
+        Ok(self.stream.write(out)?)
     }
 }
 

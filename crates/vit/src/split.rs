@@ -11,7 +11,8 @@ use kernels::{Error, Level, PanelLayout, ViewMut};
 use crate::RunError;
 use crate::pass::{Operation, Pass};
 
-/// How tokens are cut into panels: as the level has it, but into no fewer than there are threads.
+/// How tokens are cut into panels: as the level has it, but where that is fewer than there are threads, into one for each
+/// thread, as far as there are vectors.
 pub(crate) fn layout(level: Level, threads: usize, tokens: usize) -> PanelLayout {
     let usual = level.panels(tokens);
     if usual.count() >= threads {
@@ -150,5 +151,96 @@ fn wait_awake(done: &AtomicBool) {
     let start = Instant::now();
     while !done.load(Ordering::Acquire) && start.elapsed() < PATIENCE {
         (0..16).for_each(|_| core::hint::spin_loop());
+    }
+}
+
+#[cfg(all(test, feature = "parallel"))]
+mod tests {
+    use super::*;
+    use std::vec;
+
+    #[test]
+    fn layouts_have_a_panel_for_each_thread_as_far_as_vectors_go() {
+        for level in Level::available() {
+            for tokens in 1..200 {
+                for threads in 1..20 {
+                    let layout = layout(level, threads, tokens);
+                    let vectors = tokens.div_ceil(level.lanes());
+                    let count = layout.count();
+                    assert_eq!(layout.columns(), tokens);
+                    // Rounding the width up to vectors may cost a panel or more, but never half of them.
+                    assert!(2 * count > threads.min(vectors), "{level}, {tokens} tokens on {threads} threads: {count}");
+                    assert!((0..count - 1).all(|panel| layout.range(panel).len().is_multiple_of(level.lanes())));
+                }
+            }
+        }
+    }
+
+    /// Every panel is worked on once, in its own place, with scratch that no other thread has; errors come back.
+    #[test]
+    fn panels_and_scratch_are_shared_out() {
+        const ROWS: usize = 2;
+        let level = Level::PORTABLE;
+        for threads in 1..=9 {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            for tokens in [1, 4, 21, 50] {
+                let layout = level.panels_of_width(tokens, 4);
+                let pass = Pass { level, threads, watch: None };
+                let (mut data, mut scratch) = (vec![0.0; ROWS * layout.padded()], vec![0.0; 3 * threads]);
+                let work = |panel: usize, mut x: ViewMut, scratch: &mut [f32]| {
+                    assert!(scratch.len() >= 3);
+                    scratch.iter_mut().for_each(|x| *x += 1.0);
+                    (0..ROWS).for_each(|row| x.row_mut(row).unwrap().iter_mut().for_each(|x| *x += panel as f32 + 1.0));
+                    Ok(())
+                };
+                pool.install(|| for_each_panel(&pass, &layout, ROWS, &mut data, &mut scratch, &work)).unwrap();
+                let panels = kernels::Panels::new(&data, ROWS, layout).unwrap();
+                for token in 0..tokens {
+                    let expected = layout.panel_of(token) as f32 + 1.0;
+                    assert!(panels.column(token).iter().eq([expected; ROWS]), "{threads} threads, token {token}");
+                }
+                let fail = |panel: usize, _: ViewMut, _: &mut [f32]| match panel + 1 == layout.count() {
+                    true => Err(RunError::Length { what: "a test", expected: 1, found: 2 }),
+                    false => Ok(()),
+                };
+                let result = pool.install(|| for_each_panel(&pass, &layout, ROWS, &mut data, &mut scratch, &fail));
+                assert!(result.is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn rows_are_shared_out() {
+        for threads in 1..=9 {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            for rows in [0, 1, 2, 7, 65] {
+                let mut data = vec![0.0; 3 * rows];
+                let work = |rows: Range<usize>, data: &mut [f32]| {
+                    assert_eq!(data.len(), 3 * rows.len());
+                    data.iter_mut().enumerate().for_each(|(i, x)| *x += (3 * rows.start + i) as f32);
+                    Ok(())
+                };
+                pool.install(|| share_rows(threads, 3, 0..rows, &mut data, &work)).unwrap();
+                assert!(data.iter().enumerate().all(|(i, x)| *x == i as f32), "{threads} threads, {rows} rows");
+            }
+        }
+    }
+
+    /// Joins within joins, on fewer threads than they could use and on none of a pool's, come to an end.
+    #[test]
+    fn joins_nest() {
+        fn sum(numbers: Range<u64>) -> u64 {
+            if numbers.end - numbers.start == 1 {
+                return numbers.start;
+            }
+            let middle = numbers.start.midpoint(numbers.end);
+            let (a, b) = join(|| sum(numbers.start..middle), || sum(middle..numbers.end));
+            a + b
+        }
+        for threads in [1, 2, 3, 9] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            assert_eq!(pool.install(|| sum(0..200)), 19_900, "{threads} threads");
+        }
+        assert_eq!(sum(0..50), 1225);
     }
 }

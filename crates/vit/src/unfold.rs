@@ -38,7 +38,8 @@ impl Windows {
     /// Column `c` of `out` becomes the c-th of `windows` over `map` (channels x pixels), ordered channel, y, x; windows are
     /// counted row by row.
     ///
-    /// Pixels in the padding are zero, and so are columns without a window.
+    /// Pixels in the padding are zero, and so are columns without a window. A kernel above [`SPAN`] is for a map in one panel,
+    /// without padding: an image's patches.
     pub(crate) fn unfold(&self, map: &Panels, windows: impl Iterator<Item = Option<usize>>, out: &mut ViewMut) {
         let mut windows = windows.take(out.columns()).enumerate().peekable();
         while let Some((column, window)) = windows.next() {
@@ -137,8 +138,24 @@ mod tests {
 
     #[test]
     fn columns_are_windows() {
-        for (side, kernel, stride, padding) in [(6, 2, 2, 0), (16, 7, 4, 2), (8, 3, 2, 1), (5, 5, 5, 0), (12, 3, 2, 1)]
-        {
+        // Strides of their own and others; maps of one window; rows longer than [`SPAN`], at which runs end.
+        for (side, kernel, stride, padding) in [
+            (6, 2, 2, 0),
+            (16, 7, 4, 2),
+            (8, 3, 2, 1),
+            (5, 5, 5, 0),
+            (12, 3, 2, 1),
+            (7, 3, 1, 1),
+            (5, 1, 1, 0),
+            (3, 7, 4, 2),
+            (1, 3, 2, 1),
+            (48, 16, 16, 0),
+            (40, 8, 8, 0),
+            (SPAN + 44, 4, 4, 0),
+            (SPAN + 44, 3, 2, 1),
+            (SPAN + 16, 16, 16, 0),
+            (SPAN + 4, SPAN + 2, 1, 0),
+        ] {
             let windows = Windows { side, kernel, stride, padding };
             let (channels, grid) = (3, windows.grid());
             let map: Vec<f32> = (0..channels * side * side).map(|i| (i % 251) as f32 + 1.0).collect();
@@ -147,11 +164,13 @@ mod tests {
             let mut cut = vec![f32::NAN; channels * layout.padded()];
             layout.cut(&View::new(&map, channels, side * side).unwrap(), &mut cut).unwrap();
             let single = Panels::single(&map, channels, side * side).unwrap();
-            for source in [single, Panels::new(&cut, channels, layout).unwrap()] {
+            let in_panels = Panels::new(&cut, channels, layout).unwrap();
+            let sources = if kernel > SPAN { &[single][..] } else { &[single, in_panels] };
+            for source in sources {
                 let width = grid * grid + 3;
                 let mut out = vec![f32::NAN; windows.values(channels) * width];
                 let places = (0..width).map(|c| c.checked_sub(1).filter(|&w| w < grid * grid));
-                windows.unfold(&source, places, &mut ViewMut::new(&mut out, windows.values(channels), width).unwrap());
+                windows.unfold(source, places, &mut ViewMut::new(&mut out, windows.values(channels), width).unwrap());
                 for (i, found) in out.iter().enumerate() {
                     let (row, column) = (i / width, i % width);
                     let (channel, place) = (row / (kernel * kernel), row % (kernel * kernel));

@@ -4,6 +4,8 @@ mod common;
 
 use common::{bits, configs, fused_levels, images, logits, packed};
 use vit::{Config, Level, Model, SwinConfig, VitConfig};
+#[cfg(feature = "parallel")]
+use vit::{Pool, Stages, Tokens};
 
 #[test]
 fn every_fused_level_and_batch() {
@@ -83,6 +85,90 @@ fn every_thread_count() {
                     assert_eq!(bits(&found), bits(&expected), "{threads} threads, batch {batch}, {level}, {config:?}");
                 }
             }
+        }
+    }
+}
+
+/// Windows of 1, 16 and 64 tokens, with a shift and on maps of one window or four; images of few tokens; both kinds of
+/// tokens-to-token. Nine threads are more than most of these have windows or vectors of tokens.
+#[cfg(feature = "parallel")]
+#[test]
+fn more_threads_than_work() {
+    let swin = SwinConfig {
+        patch_size: 4,
+        in_channels: 1,
+        num_classes: 3,
+        dim: 4,
+        depths: Stages::new(&[2, 2]).unwrap(),
+        heads: Stages::new(&[1, 2]).unwrap(),
+        shuffle: true,
+        ..SwinConfig::default()
+    };
+    let vit = VitConfig {
+        patch_size: 4,
+        in_channels: 1,
+        num_classes: 3,
+        dim: 6,
+        depth: 2,
+        heads: 2,
+        shuffle: true,
+        ..VitConfig::default()
+    };
+    let t2t = VitConfig { patch_size: 16, tokens: Tokens::T2tPerformer, depth: 1, ..vit };
+    let configs = [
+        Config::Swin(SwinConfig { image_size: 16, window: 1, ..swin }),
+        Config::Swin(SwinConfig { image_size: 32, window: 4, ..swin }),
+        Config::Swin(SwinConfig { image_size: 64, window: 8, ..swin }),
+        Config::Swin(SwinConfig { image_size: 56, window: 7, ..swin }),
+        Config::Vit(VitConfig { image_size: 4, distilled: true, ..vit }),
+        Config::Vit(VitConfig { image_size: 20, pool: Pool::Avg, ..vit }),
+        Config::Vit(VitConfig { image_size: 32, ..vit }),
+        Config::Vit(VitConfig { image_size: 16, ..t2t }),
+        Config::Vit(VitConfig { image_size: 48, ..t2t }),
+        Config::Vit(VitConfig { image_size: 48, tokens: Tokens::T2tTransformer, ..t2t }),
+    ];
+    for config in configs {
+        let packed = packed(&config);
+        let model = Model::new(&config, &packed).unwrap();
+        let images = images(&config, 1);
+        for level in Level::available() {
+            let expected = logits(&model, level, &images);
+            assert!(expected.iter().all(|x| x.is_finite()), "{level}, {config:?}");
+            for threads in 1..=9 {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                let mut found = vec![f32::NAN; config.num_classes()];
+                let mut scratch = vec![f32::NAN; model.parallel_scratch_len(level, &pool)];
+                model.run_parallel(level, &pool, &images, &mut found, &mut scratch).unwrap();
+                assert_eq!(bits(&found), bits(&expected), "{threads} threads, {level}, {config:?}");
+            }
+        }
+    }
+}
+
+/// Whoever watches is told of the same work on any number of threads, and changes nothing.
+#[cfg(feature = "parallel")]
+#[test]
+fn watching_changes_nothing() {
+    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+    for config in configs() {
+        let packed = packed(&config);
+        let model = Model::new(&config, &packed).unwrap();
+        let (level, images) = (Level::detect(), images(&config, 2));
+        let expected = bits(&logits(&model, level, &images));
+        let mut alone = None;
+        for threads in [1, 3] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let macs = AtomicU64::new(0);
+            let watch = |_, step| _ = macs.fetch_add(step, Relaxed);
+            let mut found = vec![f32::NAN; 2 * config.num_classes()];
+            let mut scratch = vec![f32::NAN; model.parallel_scratch_len(level, &pool)];
+            match threads {
+                1 => model.run_watched(level, &images, &mut found, &mut scratch, &watch).unwrap(),
+                _ => model.run_parallel_watched(level, &pool, &images, &mut found, &mut scratch, &watch).unwrap(),
+            }
+            assert_eq!(bits(&found), expected, "{threads} threads, {config:?}");
+            let macs = macs.into_inner();
+            assert_eq!(*alone.get_or_insert(macs), macs, "{threads} threads, {config:?}");
         }
     }
 }

@@ -268,7 +268,7 @@ fn gather(
     places: impl Iterator<Item = usize>,
     out: &mut ViewMut,
 ) -> Result<(), Error> {
-    let stream = Panels::new(source.data, source.order.channels(), source.layout)?;
+    let stream = source.panels()?;
     for_each_chunk(&stream, places, |first, tokens| {
         for (row, position) in channels.clone().enumerate() {
             let channel = source.order.channel(position);
