@@ -163,6 +163,26 @@ mod tests {
         }
     }
 
+    /// exp scales by instructions that differ from level to level.
+    #[test]
+    fn fused_levels_agree_everywhere() {
+        for f in [Function::Exp, Function::NormalCdf] {
+            for exponent in 0..=0xff_u32 {
+                let (from, to) = (exponent << 24, exponent << 24 | 0x00ff_ffff);
+                let mut first: Option<(Level, std::vec::Vec<(f32, u32)>)> = None;
+                for level in Level::available().filter(|&level| level != Level::PORTABLE) {
+                    let mut found = std::vec::Vec::new();
+                    for_bits(level, f, from, to, step(), |x, y| {
+                        found.push((x, if y.is_nan() { 0 } else { y.to_bits() }))
+                    });
+                    let (other, expected) = first.get_or_insert_with(|| (level, found.clone()));
+                    let wrong = found.iter().zip(&*expected).find(|(a, b)| a.1 != b.1);
+                    assert_eq!(wrong, None, "{level} and {other}: (x, bits of the result)");
+                }
+            }
+        }
+    }
+
     #[test]
     fn nan_stays_nan() {
         for level in Level::available() {

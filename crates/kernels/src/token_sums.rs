@@ -84,7 +84,8 @@ impl TokenProducts<'_> {
                 let parts = self.partial_sums::<S, I, J>(s, i, j);
                 for (i, parts) in (i..m).zip(&parts) {
                     for (j, parts) in (j..n).zip(parts) {
-                        self.out[i * n + j] = sum_in_pairs(parts);
+                        // Adding 0: where products underflow to -0, lanes beyond the last token have made it 0, or not.
+                        self.out[i * n + j] = sum_in_pairs(parts) + 0.0;
                     }
                 }
             }

@@ -155,3 +155,23 @@ fn a_sum_over_tokens_does_not_depend_on_the_cut() {
         }
     }
 }
+
+/// Products that underflow to -0: how many lanes beyond the last token a level has must not decide the sign of their sum.
+#[test]
+fn a_sum_of_negative_zeros_has_one_sign() {
+    for tokens in 1..=50 {
+        let x: Vec<f32> = [1e-30, -1e-30].into_iter().flat_map(|x| vec![x; tokens]).collect();
+        for level in fused_levels() {
+            for layout in
+                [level.panels(tokens), level.panels_of_width(tokens, level.lanes()), PanelLayout::single(tokens)]
+            {
+                let mut data = vec![f32::NAN; 2 * layout.padded()];
+                layout.cut(&View::new(&x, 2, tokens).unwrap(), &mut data).unwrap();
+                let panels = Panels::new(&data, 2, layout).unwrap();
+                let mut out = [f32::NAN; 4];
+                token_products(level, &panels, &panels, &mut out).unwrap();
+                assert_eq!(bits(&out), [0; 4], "{level}, {tokens} tokens, {layout:?}");
+            }
+        }
+    }
+}
