@@ -187,6 +187,30 @@ fn threads_share_one_model() {
     });
 }
 
+/// Joins wait awake, so runs that meet on one pool, from outside and from one of its threads, must not wait for each other.
+#[cfg(feature = "parallel")]
+#[test]
+fn runs_share_a_pool() {
+    let config = configs()[1];
+    let packed = packed(&config);
+    let model = Model::new(&config, &packed).unwrap();
+    let (level, images) = (Level::detect(), images(&config, 4));
+    let expected = bits(&logits(&model, level, &images));
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+    let run = || {
+        let mut found = vec![f32::NAN; 4 * config.num_classes()];
+        let mut scratch = vec![f32::NAN; model.parallel_scratch_len(level, &pool)];
+        model.run_parallel(level, &pool, &images, &mut found, &mut scratch).unwrap();
+        assert_eq!(bits(&found), expected);
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..5).for_each(|_| run()));
+            scope.spawn(|| (0..5).for_each(|_| pool.install(run)));
+        }
+    });
+}
+
 /// Every number of a configuration reaches the computation.
 #[test]
 fn eps_changes_the_logits() {
