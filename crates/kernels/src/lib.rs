@@ -23,7 +23,7 @@
 //!
 //! At every level with fused multiply-add an element is the same chain of operations: K is summed in order, approximations
 //! are the same polynomials, sums over channels have the same partial sums. Results do not depend on the level, the
-//! neighbours in a matrix or a thread count. Two exceptions: [`Level::PORTABLE`], whose multiply-adds round twice, and
+//! neighbours in a matrix or a thread count (what kind of NaN comes out may). Two exceptions: [`Level::PORTABLE`], whose multiply-adds round twice, and
 //! [`matmul`] with the feature `matrixmultiply`.
 //!
 //! # Features

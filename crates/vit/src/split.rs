@@ -101,11 +101,12 @@ pub(crate) fn share_rows(
 ) -> Result<(), Error> {
     #[cfg(feature = "parallel")]
     if threads > 1 && rows.len() > 1 {
-        let middle = rows.start + rows.len() / 2;
+        let left_threads = threads / 2;
+        let middle = rows.start + (rows.len() * left_threads / threads).max(1);
         let (left, right) = data.split_at_mut((middle - rows.start) * columns);
         let (left, right) = join(
-            || share_rows(threads / 2, columns, rows.start..middle, left, work),
-            || share_rows(threads - threads / 2, columns, middle..rows.end, right, work),
+            || share_rows(left_threads, columns, rows.start..middle, left, work),
+            || share_rows(threads - left_threads, columns, middle..rows.end, right, work),
         );
         return left.and(right);
     }
@@ -148,9 +149,15 @@ pub(crate) fn join<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnc
 #[cfg(feature = "parallel")]
 fn wait_awake(done: &AtomicBool) {
     const PATIENCE: Duration = Duration::from_millis(1);
+    /// Even shares differ by less; beyond it somebody else may want this core.
+    const POLITENESS: Duration = Duration::from_micros(100);
     let start = Instant::now();
-    while !done.load(Ordering::Acquire) && start.elapsed() < PATIENCE {
-        (0..16).for_each(|_| core::hint::spin_loop());
+    while !done.load(Ordering::Acquire) {
+        match start.elapsed() {
+            waited if waited > PATIENCE => return,
+            waited if waited > POLITENESS => std::thread::yield_now(),
+            _ => (0..16).for_each(|_| core::hint::spin_loop()),
+        }
     }
 }
 

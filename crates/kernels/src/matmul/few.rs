@@ -9,7 +9,8 @@ use super::tile::span;
 use super::{Epilogue, PACKED_ROWS, PackedProduct};
 use crate::simd::{MAX_LANES, Simd};
 
-/// The most columns of a tile.
+/// The most columns of a tile: with two vectors of rows 16 accumulators, which hide the latency of AVX-512's multiply-adds;
+/// further columns would be more code for panels that few models have.
 const MAX_COLUMNS: usize = 8;
 
 impl PackedProduct<'_, '_> {

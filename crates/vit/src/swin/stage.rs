@@ -15,6 +15,9 @@ use crate::split::{self, for_each_panel};
 use crate::unfold::Windows;
 use crate::window::WindowOrder;
 
+/// Tokens of a panel of several windows, at most.
+const TOKENS: usize = 200;
+
 /// How a stage's tokens lie in panels: whole windows, or parts of windows where there are fewer windows than threads.
 ///
 /// Windows of 49 tokens leave one token that fills no vector, and four together cost less than one by one (3 % of
@@ -25,7 +28,7 @@ pub(super) fn layout(level: Level, threads: usize, stage: &Stage) -> PanelLayout
     if windows_a_thread == 0 {
         return split::layout(level, threads, tokens);
     }
-    level.panels_of_width(tokens, windows_a_thread.min((200 / window).max(1)) * window)
+    level.panels_of_width(tokens, windows_a_thread.min((TOKENS / window).max(1)) * window)
 }
 
 /// What the steps of one stage have in common.
