@@ -19,11 +19,12 @@ impl PackedProduct<'_, '_> {
     pub(super) fn few_columns<S: Simd>(&mut self, s: S, column: usize, columns: usize) {
         let mut done = 0;
         while done < columns {
-            let width = MAX_COLUMNS.min(columns - done);
+            // Short vectors leave few columns over, and are for processors with little memory for code.
+            let width = if S::LANES > 4 { MAX_COLUMNS.min(columns - done) } else { 1 };
             match width {
                 1 => self.strip::<S, 1>(s, column + done),
-                2 => self.strip::<S, 2>(s, column + done),
-                3 => self.strip::<S, 3>(s, column + done),
+                2 if S::LANES > 4 => self.strip::<S, 2>(s, column + done),
+                3 if S::LANES > 4 => self.strip::<S, 3>(s, column + done),
                 4 if S::LANES > 4 => self.strip::<S, 4>(s, column + done),
                 5 if S::LANES > 4 => self.strip::<S, 5>(s, column + done),
                 6 if S::LANES > 4 => self.strip::<S, 6>(s, column + done),
