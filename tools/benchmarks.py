@@ -1,7 +1,7 @@
 """Writes the measured sections of BENCHMARKS.md, and their charts in docs/, from the results in tools/results.
 
-Each section lies between two comments and is replaced as a whole; the rest of the file stays as it is. `peers.py` and
-`scaling.py` measure and then call this.
+Each section lies between two comments and is replaced as a whole; the rest of the file stays as it is. `peers.py`,
+`scaling.py` and `engines.py` measure and then call this.
 
     python tools/benchmarks.py
 """
@@ -14,6 +14,7 @@ from machine import ROOT
 
 PEERS = ROOT / "tools/results/peers.json"
 SCALING = ROOT / "tools/results/scaling.jsonl"
+ENGINES = ROOT / "tools/results/engines.md"
 PAGE = ROOT / "BENCHMARKS.md"
 CHARTS = ROOT / "docs"
 TITLE = "# Benchmarks\n\nWhat was measured, on what, and how to measure it again.\n"
@@ -28,7 +29,7 @@ def replace_section(page, name, body):
     return page.rstrip("\n") + "\n\n" + section
 
 
-def write(peers=PEERS, scaling=SCALING, page=PAGE, folder=CHARTS):
+def write(peers=PEERS, scaling=SCALING, engines=ENGINES, page=PAGE, folder=CHARTS):
     """Everything that there are results for."""
     import charts  # tests and measuring without a page do without matplotlib
 
@@ -44,6 +45,8 @@ def write(peers=PEERS, scaling=SCALING, page=PAGE, folder=CHARTS):
         text = replace_section(text, "scaling", scaling_section.text(results))
         for pair, sweep in results.charts():
             charts.scaling(results, pair, sweep, folder / scaling_section.chart(pair, sweep))
+    if engines.exists():
+        text = replace_section(text, "engines", engines.read_text())
     page.write_text(text)
 
 
