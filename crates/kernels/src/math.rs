@@ -1,63 +1,55 @@
-//! exp and the normal distribution function on vectors, by polynomials.
+//! Exponentials and GELU on vectors, by polynomials.
 //!
-//! Both were fitted to minimise the largest error of their result (iteratively reweighted least squares on Chebyshev
+//! The polynomials were fitted to minimise the largest error of their result (iteratively reweighted least squares on Chebyshev
 //! nodes). The tests below hold the stated bounds over all exponents, at every 257th f32, or every one with
 //! `KERNELS_EXHAUSTIVE` set.
 
-use crate::simd::Simd;
+use crate::simd::{ROUNDING, Simd};
 
-/// `e^x` to within 1.3 units in the last place; below about -86.6 it is 0, above 88.72 infinity, NaN stays NaN.
+/// `2^x` to within 2 units in the last place; 0 below -125.49, infinity from 128 on, NaN stays.
 ///
-/// Cody and Waite's reduction: `x = n ln 2 + r`, `|r| <= ln 2 / 2`, `e^x = 2^n e^r`.
+/// `x = n + r`, `|r| <= 1/2`, and `2^x = 2^n 2^r`: the integer goes to the exponent.
 #[inline(always)]
-pub(crate) fn exp<S: Simd>(s: S, x: S::F32) -> S::F32 {
-    /// Below this the result would leave the normal range of `2^(n - 1)`.
-    const LOWEST: f32 = -86.6;
-    /// ln 2 in two parts, the first with zeros at its end so that `n * LN2_HIGH` is exact.
-    const LN2_HIGH: f32 = 0.693_359_4;
-    const LN2_LOW: f32 = -2.121_944_4e-4;
-    /// `(e^r - 1 - r) / r^2`, relative error of the whole 3.1e-9.
+pub(crate) fn exp2<S: Simd>(s: S, x: S::F32) -> S::F32 {
+    /// Below this the result would leave the normal range.
+    const LOWEST: f32 = -125.49;
+    /// `2^r` to a relative 9.2e-8.
     #[allow(clippy::excessive_precision, reason = "as fitted")]
-    const P: [f32; 5] = [0.499_999_94, 0.166_665_21, 0.041_668_389, 0.008_368_717_5, 0.001_381_459_5];
+    const P: [f32; 6] = [1.0, 0.693_147_00, 0.240_222_41, 0.055_507_343, 0.009_671_566_1, 0.001_326_465_9];
 
-    let clamped = s.max(s.splat(LOWEST), s.min(s.splat(89.0), x));
-    let n = s.round(s.mul(clamped, s.splat(core::f32::consts::LOG2_E)));
-    let r = s.mul_add(n, s.splat(-LN2_HIGH), clamped);
-    let r = s.mul_add(n, s.splat(-LN2_LOW), r);
-    let p = polynomial(s, r, &P);
-    let e = s.add(s.mul_add(s.mul(r, r), p, r), s.splat(1.0));
-    s.select_lt(x, s.splat(LOWEST), s.splat(0.0), s.scale_by_pow2(e, n))
+    let x = s.min(s.splat(128.0), x);
+    let shifted = s.add(x, s.splat(ROUNDING));
+    let r = s.sub(x, s.sub(shifted, s.splat(ROUNDING)));
+    let y = s.add_exponent(polynomial(s, r, &P), shifted);
+    // Where the comparison fails x is too low, or NaN, which this maximum keeps.
+    s.select_lt(s.splat(LOWEST), x, y, s.max(s.splat(0.0), x))
 }
 
-/// The normal distribution function `(1 + erf(x / sqrt 2)) / 2`, to within 3.1e-7 absolutely.
-///
-/// An odd polynomial around 1/2 on [-5.25, 5.25], in `u = 2 x^2 / 5.25^2 - 1` so that no term is large; 0 left of it and
-/// 1 (to 3e-8) right of it.
+/// `e^x` as `2^(x log2 e)`: that product's rounding adds a relative `8e-8 |x|` to [`exp2`]'s error, as much as a rounding of x
+/// itself would.
 #[inline(always)]
-pub(crate) fn normal_cdf<S: Simd>(s: S, x: S::F32) -> S::F32 {
-    const BOUND: f32 = 5.25;
-    #[allow(clippy::excessive_precision, reason = "as fitted")]
-    const P: [f32; 14] = [
-        0.134_659_38,
-        -0.067_126_587,
-        0.049_645_085,
-        -0.039_771_348,
-        0.032_047_156,
-        -0.024_965_238,
-        0.018_413_994,
-        -0.013_086_771,
-        0.008_869_892,
-        -0.004_843_561_4,
-        0.002_076_434_7,
-        -0.001_595_573_7,
-        0.001_377_613_2,
-        -0.000_462_374_39,
-    ];
+pub(crate) fn exp<S: Simd>(s: S, x: S::F32) -> S::F32 {
+    exp2(s, s.mul(x, s.splat(core::f32::consts::LOG2_E)))
+}
 
-    let x = s.max(s.splat(-BOUND), s.min(s.splat(BOUND), x));
-    let u = s.mul_add(s.mul(x, x), s.splat(2.0 / (BOUND * BOUND)), s.splat(-1.0));
-    let cdf = s.mul_add(x, polynomial(s, u, &P), s.splat(0.5));
-    s.max(s.splat(0.0), cdf)
+/// `x (1 + erf(x / sqrt 2)) / 2` to within 5e-7; NaN stays.
+///
+/// With the normal distribution's upper tail T it is `max(x, 0) - |x| T(|x|)`, and T's 32nd root is so smooth that a polynomial
+/// of degree 5 will do. From 5.5 on the product is 1e-7 and no smaller.
+#[inline(always)]
+pub(crate) fn gelu<S: Simd>(s: S, x: S::F32) -> S::F32 {
+    const BOUND: f32 = 5.5;
+    /// `T(a)^(1/32)`; the first is the root of 1/2, so that small values have small errors.
+    #[allow(clippy::excessive_precision, reason = "as fitted")]
+    const P: [f32; 6] =
+        [0.978_572_07, -0.024_401_188, -0.009_419_650_8, -8.956_558_3e-4, 2.491_198_8e-4, -1.297_724_2e-5];
+
+    let a = s.min(s.splat(BOUND), s.abs(x));
+    let mut tail = polynomial(s, a, &P);
+    for _ in 0..5 {
+        tail = s.mul(tail, tail);
+    }
+    s.mul_add(s.sub(s.splat(-0.0), a), tail, s.max(x, s.splat(0.0)))
 }
 
 /// `sum_i p[i] x^i` by Horner's rule.
@@ -82,7 +74,7 @@ mod tests {
     #[derive(Clone, Copy)]
     enum Function {
         Exp,
-        NormalCdf,
+        Gelu,
     }
 
     impl Kernel for Map<'_> {
@@ -93,7 +85,7 @@ mod tests {
                 let x = s.load_up_to(chunk);
                 let y = match self.1 {
                     Function::Exp => exp(s, x),
-                    Function::NormalCdf => normal_cdf(s, x),
+                    Function::Gelu => gelu(s, x),
                 };
                 s.store_up_to(y, chunk);
             }
@@ -131,42 +123,44 @@ mod tests {
             for sign in [0, NEGATIVE] {
                 for_bits(level, Function::Exp, sign, sign | INFINITY, step(), |x, y| {
                     let exact = f64::from(x).exp();
-                    if x < -86.6 {
-                        assert!(y == 0.0 && exact < 3e-38, "{level}: exp({x}) = {y}");
+                    if x < -86.98 && y == 0.0 {
+                        assert!(exact < 3e-38, "{level}: exp({x}) = {y}");
                     } else if exact > f64::from(f32::MAX) {
                         assert!(y >= 3.4e38, "{level}: exp({x}) = {y}");
                     } else {
-                        let error = (f64::from(y) - exact).abs() / reference::ulp(exact);
+                        let rounding = 8e-8 * f64::from(x).abs() * exact;
+                        let error = ((f64::from(y) - exact).abs() - rounding) / reference::ulp(exact);
                         worst = if error <= worst.0 { worst } else { (error, x) };
                     }
                 });
             }
             // The portable level's multiply-adds round twice.
-            let bound = if level == Level::PORTABLE { 2.0 } else { 1.3 };
+            let bound = if level == Level::PORTABLE { 2.5 } else { 2.0 };
             assert!(worst.0 <= bound, "{level}: {} units in the last place at {}", worst.0, worst.1);
         }
     }
 
     #[test]
-    fn normal_cdf_is_within_its_bound_everywhere() {
+    fn gelu_is_within_its_bound_everywhere() {
         for level in Level::available() {
             let mut worst = (0.0, 0.0);
             for sign in [0, NEGATIVE] {
-                for_bits(level, Function::NormalCdf, sign, sign | INFINITY, step(), |x, y| {
-                    let error = (f64::from(y) - reference::normal_cdf(f64::from(x))).abs();
-                    worst = if error <= worst.0 { worst } else { (error, x) };
-                    assert!(x > -5.25 || y == 0.0, "{level}: normal_cdf({x}) = {y}, expected 0");
+                for_bits(level, Function::Gelu, sign, sign | INFINITY, step(), |x, y| {
+                    let exact = reference::gelu(f64::from(x.max(-1e30)));
+                    // Below 2^-10 the result is proportional to x, and so is the error.
+                    let scale = f64::from(x.abs()).clamp(1e-30, 1e-3) / 1e-3;
+                    let error = if x > 8.0 { f64::from(y - x) } else { (f64::from(y) - exact) / scale };
+                    worst = if error.abs() <= worst.0 { worst } else { (error.abs(), x) };
                 });
             }
-            let bound = if level == Level::PORTABLE { 4e-7 } else { 3.1e-7 };
-            assert!(worst.0 <= bound, "{level}: off by {} at {}", worst.0, worst.1);
+            let bound = if level == Level::PORTABLE { 8e-7 } else { 5e-7 };
+            assert!(worst.0 <= bound, "{level}: off by {:e} at {}", worst.0, worst.1);
         }
     }
 
-    /// exp scales by instructions that differ from level to level.
     #[test]
     fn fused_levels_agree_everywhere() {
-        for f in [Function::Exp, Function::NormalCdf] {
+        for f in [Function::Exp, Function::Gelu] {
             for exponent in 0..=0xff_u32 {
                 let (from, to) = (exponent << 24, exponent << 24 | 0x00ff_ffff);
                 let mut first: Option<(Level, std::vec::Vec<(f32, u32)>)> = None;
@@ -186,7 +180,7 @@ mod tests {
     #[test]
     fn nan_stays_nan() {
         for level in Level::available() {
-            for f in [Function::Exp, Function::NormalCdf] {
+            for f in [Function::Exp, Function::Gelu] {
                 let mut x = [f32::NAN, -f32::NAN];
                 level.run(Map(&mut x, f));
                 assert!(x.iter().all(|y| y.is_nan()), "{level}: {x:?}");

@@ -10,7 +10,7 @@ use core::ops::Range;
 
 use crate::columns::{ColumnBlock, for_each_block};
 use crate::error::{check_at_least, check_len, check_shape};
-use crate::gelu::gelu_vector;
+use crate::math::gelu;
 use crate::simd::{Kernel, Simd};
 use crate::{Error, Level, View, ViewMut};
 use tile::{At, Left, Right, Tile, Tiles, accumulate, cover_rows};
@@ -139,7 +139,7 @@ impl<'a> Epilogue<'a> {
         match *self {
             Epilogue::Store => product,
             Epilogue::Bias(_) => s.add(product, bias),
-            Epilogue::BiasGelu(_) => gelu_vector(s, s.add(product, bias)),
+            Epilogue::BiasGelu(_) => gelu(s, s.add(product, bias)),
             Epilogue::Residual { scale, .. } => s.mul_add(s.splat(scale), before, s.add(product, bias)),
         }
     }

@@ -71,8 +71,12 @@ pub(crate) trait Simd: Copy {
     /// `if a < b { x } else { y }`
     fn select_lt(self, a: Self::F32, b: Self::F32, x: Self::F32, y: Self::F32) -> Self::F32;
 
-    /// `2^n` for integral `n` from -126 to 127; anything else gives some number.
-    fn pow2(self, n: Self::F32) -> Self::F32;
+    /// `|x|`
+    fn abs(self, x: Self::F32) -> Self::F32;
+
+    /// `x * 2^n` for normal `x`, where the result is normal too, and infinity for 1 and 128; n is given as
+    /// [`ROUNDING`]` + n`, at which an f32 has its integer in its last bits: they are added to the exponent.
+    fn add_exponent(self, x: Self::F32, n: Self::F32) -> Self::F32;
 
     /// `LANES` rows of a packed matrix at one k: 8 at `p`, or a part of them; further groups of 8 stand `group` values apart.
     ///
@@ -84,13 +88,6 @@ pub(crate) trait Simd: Copy {
         let _ = group;
         // SAFETY: the caller's promise.
         unsafe { self.load_ptr(p) }
-    }
-
-    /// `x * 2^n` for integral `n` from -125 to 128, where the result is no subnormal number.
-    #[inline(always)]
-    fn scale_by_pow2(self, x: Self::F32, n: Self::F32) -> Self::F32 {
-        // In two steps: 2^128 is no f32.
-        self.mul(self.add(x, x), self.pow2(self.sub(n, self.splat(1.0))))
     }
 
     /// Brings the cache line of `p` near. Any address will do: nothing is read.
@@ -172,15 +169,10 @@ pub(crate) trait Simd: Copy {
         self.store(x, &mut lanes);
         out.copy_from_slice(&lanes[..out.len()]);
     }
-
-    /// The nearest integer, ties to even, for |x| below 2^22.
-    #[inline(always)]
-    fn round(self, x: Self::F32) -> Self::F32 {
-        // At 1.5 * 2^23 an f32 has no fraction bits left, so adding rounds.
-        let magic = self.splat(12_582_912.0);
-        self.sub(self.add(x, magic), magic)
-    }
 }
+
+/// 1.5 * 2^23, at which an f32 has no fraction bits left: adding it rounds |x| below 2^22 to the nearest integer, ties to even.
+pub(crate) const ROUNDING: f32 = 12_582_912.0;
 
 /// The values from one element of a tile's factors to the next.
 #[derive(Clone, Copy)]

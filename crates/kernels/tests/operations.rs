@@ -218,8 +218,9 @@ fn gelu_over_all_exponents_and_special_values() {
         gelu(level, &mut y);
         for (&x, &y) in x.iter().zip(&y) {
             let exact = reference::gelu(f64::from(x));
-            let close = (f64::from(y) - exact).abs() <= if level == Level::PORTABLE { 1.7e-6 } else { 1.4e-6 };
-            let same = f64::from(y) == exact || y.is_nan() && (x.is_nan() || x == f32::NEG_INFINITY);
+            let close = (f64::from(y) - exact).abs() <= if level == Level::PORTABLE { 8e-7 } else { 5e-7 };
+            let low = x == f32::NEG_INFINITY && y.abs() < 2e-7;
+            let same = low || y == x && x > 8.0 || y.is_nan() && x.is_nan();
             assert!(same || close, "{level}: gelu({x:e}) = {y:e}, expected {exact:e}");
         }
     }

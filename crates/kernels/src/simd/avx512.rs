@@ -120,18 +120,14 @@ impl Simd for Avx512 {
         avx512!(_mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b), y, x))
     }
     #[inline(always)]
-    fn round(self, x: __m512) -> __m512 {
-        avx512!(_mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(x))
+    fn abs(self, x: __m512) -> __m512 {
+        avx512!(_mm512_abs_ps(x))
     }
     #[inline(always)]
-    fn scale_by_pow2(self, x: __m512, n: __m512) -> __m512 {
-        avx512!(_mm512_scalef_ps(x, n))
-    }
-    #[inline(always)]
-    fn pow2(self, n: __m512) -> __m512 {
+    fn add_exponent(self, x: __m512, n: __m512) -> __m512 {
         avx512!({
-            let exponent = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
-            _mm512_castsi512_ps(_mm512_slli_epi32::<23>(exponent))
+            let exponent = _mm512_slli_epi32::<23>(_mm512_castps_si512(n));
+            _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(x), exponent))
         })
     }
 }

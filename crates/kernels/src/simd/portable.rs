@@ -73,7 +73,12 @@ impl Simd for Portable {
         a.simd_lt(b).select(x, y)
     }
     #[inline(always)]
-    fn pow2(self, n: f32x4) -> f32x4 {
-        f32x4::new(n.to_array().map(|n| f32::from_bits((n as i32).wrapping_add(127).cast_unsigned() << 23)))
+    fn abs(self, x: f32x4) -> f32x4 {
+        x.abs()
+    }
+    #[inline(always)]
+    fn add_exponent(self, x: f32x4, n: f32x4) -> f32x4 {
+        let (x, n) = (x.to_array(), n.to_array());
+        f32x4::new(core::array::from_fn(|i| f32::from_bits(x[i].to_bits().wrapping_add(n[i].to_bits() << 23))))
     }
 }
