@@ -31,7 +31,7 @@ fn attention_head(c: &mut Criterion, shares: &mut PeakShares) {
         shares.bench(c, &product, || {
             for_each_panel(&layout, (&qkv, 3 * HEAD_DIM), (&mut out, HEAD_DIM), |x, mut y| {
                 let q = x.row_range(0..HEAD_DIM).unwrap();
-                let operands = Attention { q, k, v, scale: 0.125, biases: &[] };
+                let operands = Attention { q, k, v, scale: 0.125, bias: None, mask: None };
                 attention(level, &operands, &mut y, &mut scratch).unwrap();
             });
         });
@@ -45,14 +45,15 @@ fn attention_window(c: &mut Criterion, shares: &mut PeakShares) {
     let qkv = Aligned::painted(3 * HEAD_DIM * WINDOW);
     let (q, kv) = qkv.split_at(HEAD_DIM * WINDOW);
     let bias = Aligned::painted(WINDOW * WINDOW);
-    let biases = [View::new(&bias, WINDOW, WINDOW).unwrap()];
+    let bias = View::new(&bias, WINDOW, WINDOW).unwrap();
     let kv = Panels::single(kv, 2 * HEAD_DIM, WINDOW).unwrap();
     let operands = Attention {
         q: View::new(q, HEAD_DIM, WINDOW).unwrap(),
         k: kv.row_range(0..HEAD_DIM).unwrap(),
         v: kv.row_range(HEAD_DIM..2 * HEAD_DIM).unwrap(),
         scale: 0.18,
-        biases: &biases,
+        bias: Some(bias),
+        mask: None,
     };
     for level in levels() {
         let (mut out, mut scratch) = (vec![0.0; HEAD_DIM * WINDOW], vec![0.0; attention_scratch_len(WINDOW)]);

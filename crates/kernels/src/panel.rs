@@ -254,16 +254,17 @@ impl<'a> Panels<'a> {
         self.columns == (0, self.layout.columns())
     }
 
-    /// The pieces of the columns, one a panel: the first column's index here, and the piece as a matrix.
-    pub(crate) fn pieces(&self) -> impl Iterator<Item = (usize, View<'a>)> + use<'a> {
-        let Panels { data, stored_rows, rows: (row, rows), columns: (first, len), layout } = *self;
-        let panels = if len == 0 { 0..0 } else { layout.panel_of(first)..layout.panel_of(first + len - 1) + 1 };
-        panels.map(move |panel| {
-            let (range, width) = (layout.range(panel), layout.width(panel));
+    /// The pieces of the columns, one a panel.
+    #[inline(always)]
+    pub(crate) fn pieces(&self) -> impl Iterator<Item = Piece<'a>> + use<'a> {
+        let (panels, (first, len)) = (*self, self.columns);
+        let layout = panels.layout;
+        let range = if len == 0 { 0..0 } else { layout.panel_of(first)..layout.panel_of(first + len - 1) + 1 };
+        range.map(move |panel| {
+            let range = layout.range(panel);
             let (start, end) = (range.start.max(first), range.end.min(first + len));
-            let at = if rows == 0 { 0 } else { stored_rows * layout.offset(panel) + row * width + start - range.start };
-            let view = View::with_strides(&data[at..], [rows, end - start], [width, 1]);
-            (start - first, view.expect("a piece lies within the data checked by new"))
+            let at = if panels.rows() == 0 { 0 } else { panels.start(panel, panels.rows.0) + start - range.start };
+            Piece { first: start - first, columns: end - start, data: &panels.data[at..], step: layout.width(panel) }
         })
     }
 
@@ -375,6 +376,17 @@ impl<'a> Panels<'a> {
         let view = self.layout.view(panel, &self.data[self.start(panel, self.rows.0)..], self.rows.1);
         view.expect("a panel lies within the data checked by new")
     }
+}
+
+/// Columns of [`Panels`] that lie in one panel.
+pub(crate) struct Piece<'a> {
+    /// The first column's index among those of all pieces.
+    pub first: usize,
+    pub columns: usize,
+    /// The values from the first on.
+    pub data: &'a [f32],
+    /// The values from one row to the next.
+    pub step: usize,
 }
 
 /// A column of [`Panels`]: a token's channels.

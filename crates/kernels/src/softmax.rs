@@ -1,7 +1,5 @@
 //! Softmax down the columns of a matrix, a lane per column.
 
-use core::ops::Range;
-
 use crate::columns::{ColumnBlock, for_each_block, load, store};
 use crate::math::exp;
 use crate::simd::{Kernel, Simd};
@@ -51,7 +49,10 @@ impl<S: Simd> ColumnBlock<S> for Softmax<'_, '_> {
                 max[v] = s.max(row[v], max[v]);
             }
         }
-        let sums = exponentials::<S, V>(s, self.0, block.clone(), &max);
+        let mut sums = [s.splat(0.0); V];
+        for r in 0..self.0.rows() {
+            exponentials(s, &mut row_mut(self.0, r)[block.clone()], &max, &mut sums);
+        }
         for r in 0..self.0.rows() {
             let row = &mut row_mut(self.0, r)[block.clone()];
             let mut y = load::<S, V>(s, row);
@@ -63,25 +64,15 @@ impl<S: Simd> ColumnBlock<S> for Softmax<'_, '_> {
     }
 }
 
-/// Replaces each `x` by `exp(x - max of its column)` in a block of columns, and gives the columns' sums.
+/// Replaces each `x` of a row by `exp(x - max of its column)`, and adds it to its column's sum.
 #[inline(always)]
-pub(crate) fn exponentials<S: Simd, const V: usize>(
-    s: S,
-    x: &mut ViewMut,
-    block: Range<usize>,
-    max: &[S::F32],
-) -> [S::F32; V] {
-    let mut sums = [s.splat(0.0); V];
-    for r in 0..x.rows() {
-        let row = &mut row_mut(x, r)[block.clone()];
-        let mut e = load::<S, V>(s, row);
-        for v in 0..V {
-            e[v] = exp(s, s.sub(e[v], max[v]));
-            sums[v] = s.add(sums[v], e[v]);
-        }
-        store(s, e, row);
+pub(crate) fn exponentials<S: Simd, const V: usize>(s: S, row: &mut [f32], max: &[S::F32], sums: &mut [S::F32; V]) {
+    let mut e = load::<S, V>(s, row);
+    for v in 0..V {
+        e[v] = exp(s, s.sub(e[v], max[v]));
+        sums[v] = s.add(sums[v], e[v]);
     }
-    sums
+    store(s, e, row);
 }
 
 #[inline(always)]

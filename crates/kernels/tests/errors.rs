@@ -85,7 +85,7 @@ fn kernels_name_what_does_not_fit() {
 
     let k = Panels::single(&data, 3, 5).unwrap();
     let v = Panels::single(&data, 3, 6).unwrap();
-    let operands = Attention { q: b, k, v, scale: 1.0, biases: &[] };
+    let operands = Attention { q: b, k, v, scale: 1.0, bias: None, mask: None };
     let mut scratch = [0.0; attention_scratch_len(5)];
     assert!(message(attention(level, &operands, &mut view, &mut scratch)).contains("v is 3x6, expected 3x5"));
     let short = &mut scratch[..10];

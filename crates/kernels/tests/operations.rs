@@ -252,7 +252,7 @@ fn attention_over_sizes_in_one_panel_and_in_many() {
                         let mut scratch = vec![f32::NAN; attention_scratch_len(keys)];
                         let q = View::new(&q, d, queries).unwrap();
                         let mut view = ViewMut::new(&mut out, dv, queries).unwrap();
-                        let operands = Attention { q, k: *k, v: *v, scale, biases: &[] };
+                        let operands = Attention { q, k: *k, v: *v, scale, bias: None, mask: None };
                         attention(level, &operands, &mut view, &mut scratch).unwrap();
                         out
                     };
@@ -351,12 +351,12 @@ fn attention_within_a_window_with_biases() {
             let start = first - layout.range(panel).start;
             let queries = keys.min(layout.range(panel).len() - start);
             let q = panels.panel(panel).row_range(0..d).unwrap().column_range(start..start + queries).unwrap();
-            let biases = [&bias, &mask].map(|x| View::new(x, keys, keys).unwrap().column_range(0..queries).unwrap());
+            let view = |x| View::new(x, keys, keys).unwrap().column_range(0..queries).unwrap();
             let mut out = vec![f32::NAN; d * queries];
             let mut scratch = vec![f32::NAN; attention_scratch_len(keys)];
-            let mut view = ViewMut::new(&mut out, d, queries).unwrap();
-            let operands = Attention { q, k, v, scale, biases: &biases };
-            attention(level, &operands, &mut view, &mut scratch).unwrap();
+            let mut out_view = ViewMut::new(&mut out, d, queries).unwrap();
+            let operands = Attention { q, k, v, scale, bias: Some(view(&bias)), mask: Some(view(&mask)) };
+            attention(level, &operands, &mut out_view, &mut scratch).unwrap();
             for i in 0..queries {
                 let mut weights: Vec<f64> = (0..keys)
                     .map(|j| {
@@ -415,7 +415,7 @@ fn special_values_stay_in_their_column() {
         // As queries: a NaN or infinity makes its query's output NaN and leaves the others alone.
         let keys = paint(rows * 11, 3);
         let k = Panels::single(&keys, rows, 11).unwrap();
-        let operands = Attention { q: view, k, v: k, scale: 1.0, biases: &[] };
+        let operands = Attention { q: view, k, v: k, scale: 1.0, bias: None, mask: None };
         let mut scratch = vec![f32::NAN; attention_scratch_len(11)];
         attention(level, &operands, &mut ViewMut::new(&mut out, rows, n).unwrap(), &mut scratch).unwrap();
         check("attention", &out);
@@ -496,7 +496,8 @@ fn the_packed_form_is_the_documented_one() {
 fn attention_to_no_keys_is_nan_as_a_softmax_over_nothing() {
     for level in levels() {
         let k = Panels::single(&[], 2, 0).unwrap();
-        let operands = Attention { q: View::new(&[1.0; 4], 2, 2).unwrap(), k, v: k, scale: 1.0, biases: &[] };
+        let operands =
+            Attention { q: View::new(&[1.0; 4], 2, 2).unwrap(), k, v: k, scale: 1.0, bias: None, mask: None };
         let mut out = [0.0; 4];
         attention(level, &operands, &mut ViewMut::new(&mut out, 2, 2).unwrap(), &mut []).unwrap();
         assert!(out.iter().all(|y| y.is_nan()), "{level}: {out:?}");

@@ -131,14 +131,15 @@ impl<'w> Block<'w> {
         head: usize,
         q: &View<'a>,
         kv: &Panels<'a>,
-        biases: &'a [View<'a>],
+        [bias, mask]: [Option<View<'a>>; 2],
     ) -> Result<Attention<'a>, Error> {
         let scale = 1.0 / libm::sqrtf(self.head_rows(head).len() as f32);
         let rows = |part: usize| {
             let Range { start, end } = self.head_rows(head);
             part * self.shape.dim + start..part * self.shape.dim + end
         };
-        Ok(Attention { q: q.row_range(rows(0))?, k: kv.row_range(rows(1))?, v: kv.row_range(rows(2))?, scale, biases })
+        let (k, v) = (kv.row_range(rows(1))?, kv.row_range(rows(2))?);
+        Ok(Attention { q: q.row_range(rows(0))?, k, v, scale, bias, mask })
     }
 
     /// The rows of one head in the context.
@@ -175,7 +176,7 @@ impl<'w> Block<'w> {
         let mut context = pass.matrix(workspace.narrow, self.shape.dim, x.columns())?;
         for head in 0..self.shape.heads {
             let mut context = context.reborrow().row_range(self.head_rows(head))?;
-            self.attend(pass, &self.head(head, q, qkv, &[])?, &mut context, workspace.wide)?;
+            self.attend(pass, &self.head(head, q, qkv, [None; 2])?, &mut context, workspace.wide)?;
         }
         self.join(pass, &context.as_view(), x)?;
         self.mlp(pass, x, workspace)

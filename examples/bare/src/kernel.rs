@@ -135,7 +135,7 @@ pub unsafe extern "C" fn bare_attention(
         // SAFETY: as above.
         let (out, scratch) = unsafe { (write(out, values)?, write(scratch, scratch_len)?) };
         let (k, v) = (Panels::single(k, head_dim, tokens)?, Panels::single(v, head_dim, tokens)?);
-        let operands = Attention { q: View::new(q, head_dim, tokens)?, k, v, scale, biases: &[] };
+        let operands = Attention { q: View::new(q, head_dim, tokens)?, k, v, scale, bias: None, mask: None };
         Ok(attention(Level::detect(), &operands, &mut ViewMut::new(out, head_dim, tokens)?, scratch)?)
     })
 }

@@ -70,7 +70,7 @@ impl Operation {
                     let v = Panels::single(&v, channels, keys).expect("its own size");
                     let mut scratch = vec![f32::NAN; attention_scratch_len(keys)];
                     check(out, [channels, columns], &view, &plain, |x, out| {
-                        let operands = Attention { q: *x, k, v, scale: 0.25, biases: &[] };
+                        let operands = Attention { q: *x, k, v, scale: 0.25, bias: None, mask: None };
                         attention(level, &operands, out, &mut scratch)
                     });
                 }

@@ -206,11 +206,9 @@ impl StageRun<'_> {
             let kv = qkv.column_range(window * n..(window + 1) * n)?;
             for head in 0..self.stage.heads {
                 let bias = View::new(&biases[head * n * n..], n, n)?.column_range(queries.clone())?;
-                let biases = [bias, mask.unwrap_or(bias)];
-                let biases = &biases[..1 + usize::from(mask.is_some())];
                 let out = context.reborrow().column_range(columns.clone())?;
                 let mut out = out.row_range(block.head_rows(head))?;
-                block.attend(self.pass, &block.head(head, &q, &kv, biases)?, &mut out, scratch)?;
+                block.attend(self.pass, &block.head(head, &q, &kv, [Some(bias), mask])?, &mut out, scratch)?;
             }
             start = stop;
         }

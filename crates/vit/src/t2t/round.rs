@@ -163,7 +163,7 @@ impl<'w> Round<'w> {
                 let (k, v) = (intermediate.row_range(part(1))?, intermediate.row_range(part(2))?);
                 let scale = 1.0 / libm::sqrtf(self.inputs as f32);
                 let mut context = pass.matrix(workspace.narrow, T2T_WIDTH, columns)?;
-                let operands = Attention { q: values.row_range(part(0))?, k, v, scale, biases: &[] };
+                let operands = Attention { q: values.row_range(part(0))?, k, v, scale, bias: None, mask: None };
                 attention(pass.level, &operands, &mut context, workspace.wide)?;
                 pass.done(Operation::Attention, 2 * T2T_WIDTH * columns * k.columns());
                 (values.row_range(part(2))?, context)
