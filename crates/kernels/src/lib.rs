@@ -39,6 +39,7 @@ extern crate std;
 mod attention;
 mod columns;
 mod error;
+mod gather;
 mod gelu;
 mod layer_norm;
 mod level;
@@ -56,6 +57,7 @@ mod view;
 
 pub use attention::{Attention, attention, attention_scratch_len};
 pub use error::Error;
+pub use gather::{add_gathered_columns, gather_columns};
 pub use gelu::gelu;
 pub use layer_norm::layer_norm;
 pub use level::Level;

@@ -284,12 +284,26 @@ impl<'a> Panels<'a> {
     /// If the column is beyond the last.
     #[inline]
     pub fn column(&self, column: usize) -> Column<'a> {
+        let (start, stride, _) = self.place(column);
+        Column { data: self.data.get(start..).unwrap_or(&[]), stride, len: self.rows.1 }
+    }
+
+    /// Where a column's first value lies in [`Panels::data`], the values from one row to the next, and how many columns follow
+    /// in its panel, itself included.
+    #[inline]
+    pub(crate) fn place(&self, column: usize) -> (usize, usize, usize) {
         assert!(column < self.columns.1, "column beyond the last");
         let column = self.columns.0 + column;
         let panel = self.layout.panel_of(column);
-        let width = self.layout.width(panel);
-        let start = self.start(panel, self.rows.0) + column - self.layout.range(panel).start;
-        Column { data: self.data.get(start..).unwrap_or(&[]), stride: width, len: self.rows.1 }
+        let range = self.layout.range(panel);
+        let start = self.start(panel, self.rows.0) + column - range.start;
+        (start, self.layout.width(panel), range.end.min(self.columns.0 + self.columns.1) - column)
+    }
+
+    /// All panels' values, whatever rows and columns were taken.
+    #[inline(always)]
+    pub(crate) fn data(&self) -> &'a [f32] {
+        self.data
     }
 
     /// A row's values at some columns, if they lie in one panel.

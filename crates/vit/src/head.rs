@@ -1,6 +1,8 @@
 //! From the last block's tokens to logits: final norm, pooling, classifier.
 
-use kernels::{ChannelOrder, Error, PARTIAL_SUMS, PanelLayout, Panels, View, ViewMut, sum_in_pairs};
+use core::ops::Range;
+
+use kernels::{ChannelOrder, Error, PARTIAL_SUMS, PanelLayout, Panels, View, ViewMut, gather_columns, sum_in_pairs};
 
 use crate::Tensors;
 use crate::config::{Pool, TensorName};
@@ -181,6 +183,18 @@ impl<'a> Stream<'a> {
     /// All panels, their channels as stored.
     pub(crate) fn panels(&self) -> Result<Panels<'a>, Error> {
         Panels::new(self.data, self.order.channels(), self.layout)
+    }
+
+    /// Column `c` of `out` becomes some channels, counted in logical order, of the token stored at the c-th place.
+    pub(crate) fn gather(
+        &self,
+        channels: Range<usize>,
+        places: impl Iterator<Item = usize>,
+        out: &mut ViewMut,
+    ) -> Result<(), Error> {
+        let rows = channels.map(|position| self.order.channel(position));
+        gather_columns(&self.panels()?, rows, places, out);
+        Ok(())
     }
 
     /// Writes tokens x channels, row-major, both in logical order.

@@ -1,11 +1,13 @@
 //! Swin: stages of windowed attention, patch merging between them; the module treats the two halves of a merging apart.
 //!
 //! Each stage keeps its tokens window by window, so that an unshifted block finds a window's keys side by side. A shifted block
-//! gathers its norm's input in the shifted order and the residual finds its summand there; nothing else moves.
+//! gathers its norm's input in the shifted order and the residual finds its summand there; nothing else moves. Windows know
+//! nothing of each other, so a panel of whole windows goes through attention, or a whole unshifted block, by itself.
 
+mod block;
 mod stage;
 
-use kernels::{ChannelOrder, Level, attention_scratch_len};
+use kernels::{ChannelOrder, Level};
 
 use crate::block::{Block, Shape};
 use crate::config::{Merging, Pool, Stage, SwinConfig, TensorName};
@@ -14,7 +16,8 @@ use crate::linear::{Linear, Norm};
 use crate::packing::{Cut, PackError, Packer, aligned, fetch};
 use crate::pass::Pass;
 use crate::{RunError, Tap, Tensors};
-use stage::{StageRun, layout, mask_len};
+use block::{BlockRun, attending_len};
+use stage::{StageRun, has_whole_windows, layout};
 
 /// A Swin model over its packed weights.
 #[derive(Clone, Copy)]
@@ -112,37 +115,46 @@ fn pack_biases<T: Tensors>(packer: &mut Packer<T>, name: TensorName, stage: &Sta
 
 /// How one image's scratch is cut.
 struct Plan {
-    /// The streams of even and of odd stages.
+    /// The streams of even and of odd stages; what does not hold the present one takes attention's part of the residual in
+    /// shifted blocks.
     streams: [usize; 2],
+    /// Queries, keys and values of a stage whose windows are shared by threads.
     qkv: usize,
-    /// Attention's part of the residual in shifted blocks.
-    shifted: usize,
     narrow: usize,
     workspace: usize,
 }
 
 impl Plan {
     fn new(config: &SwinConfig, level: Level, threads: usize) -> Self {
-        let mut plan = Plan { streams: [0; 2], qkv: 0, shifted: 0, narrow: 0, workspace: 0 };
+        let mut plan = Plan { streams: [0; 2], qkv: 0, narrow: 0, workspace: 0 };
         let mut wide = 0;
         for (s, stage) in config.stages().enumerate() {
             let layout = layout(level, threads, &stage);
-            let (tokens, width, n) = (layout.padded(), layout.max_width(), stage.window * stage.window);
-            // A merging's input and output stand beside each other, as patches and the embedding's product do.
-            let rows = stage.hidden.max(config.patch_values()).max(stage.channels).max(4 * stage.dim);
-            plan.streams[s % 2] = plan.streams[s % 2].max(aligned(stage.channels * tokens));
-            plan.qkv = plan.qkv.max(aligned(3 * stage.dim * tokens));
-            plan.shifted = plan.shifted.max(aligned(stage.dim * tokens));
-            plan.narrow = plan.narrow.max(aligned(rows * width));
-            wide = wide.max(aligned((rows * width).max(attention_scratch_len(n))) + mask_len(n));
+            let (tokens, width) = (layout.padded(), layout.max_width());
+            let [mine, other] = [s % 2, 1 - s % 2];
+            plan.streams[mine] = plan.streams[mine].max(aligned(stage.channels * tokens));
+            if (0..stage.depth).any(|i| stage.shift(i) > 0) {
+                plan.streams[other] = plan.streams[other].max(aligned(stage.dim * tokens));
+            }
+            // The embedding and a merging have an input and what comes of it before the stage's own tokens are there.
+            let input = if s == 0 { config.patch_values() } else { 4 * config.stage(s - 1).dim };
+            let before = if s == 0 { stage.channels } else { input };
+            plan.narrow = plan.narrow.max(aligned(before.max(stage.dim) * width));
+            let attention = (stage.dim * width).max(attending_len(&stage));
+            let qkv = aligned(3 * stage.dim * width);
+            wide = wide.max(attention + if has_whole_windows(threads, &stage) { qkv } else { 0 });
+            wide = wide.max(stage.hidden.max(input) * width);
+            if !has_whole_windows(threads, &stage) {
+                plan.qkv = plan.qkv.max(aligned(3 * stage.dim * tokens));
+            }
         }
         let head = Head::scratch_len(&config.head_shape(), layout(level, threads, &config.last()).max_width());
-        plan.workspace = (plan.narrow + wide).max(head);
+        plan.workspace = (plan.narrow + aligned(wide)).max(head);
         plan
     }
 
     fn scratch_len(&self, threads: usize) -> usize {
-        self.streams[0] + self.streams[1] + self.qkv + self.shifted + threads * self.workspace
+        self.streams[0] + self.streams[1] + self.qkv + threads * self.workspace
     }
 }
 
@@ -169,8 +181,7 @@ impl<'w> Swin<'w> {
         let plan = Plan::new(config, pass.level, pass.threads);
         let (mut current, rest) = scratch.split_at_mut(plan.streams[0]);
         let (mut other, rest) = rest.split_at_mut(plan.streams[1]);
-        let (qkv, rest) = rest.split_at_mut(plan.qkv);
-        let (shifted, workspaces) = rest.split_at_mut(plan.shifted);
+        let (qkv, workspaces) = rest.split_at_mut(plan.qkv);
         let workspaces = &mut workspaces[..pass.threads * plan.workspace];
         let run = |stage: Stage| StageRun {
             pass,
@@ -187,7 +198,9 @@ impl<'w> Swin<'w> {
             for i in 0..stage.stage.depth {
                 let block = Block::cut(&mut cut, config.block_shape(&stage.stage));
                 let biases = cut.take(bias_len(&stage.stage));
-                stage.block(i, &block, biases, order, current, qkv, shifted, workspaces)?;
+                let windows = stage.windows(stage.stage.shift(i));
+                let run = BlockRun { stage: &stage, block, biases, order, windows };
+                run.run(current, other, qkv, workspaces)?;
                 if config.shuffle {
                     order = order.then(ChannelOrder::shuffle(stage.stage.channels, 2)?)?;
                 }
