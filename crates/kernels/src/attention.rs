@@ -350,7 +350,7 @@ impl<S: Simd> Tiles<S> for Context<'_, '_, S> {
             let p = Right { data: &self.p[piece.first * width..], step: width, columns: width };
             accumulate(s, piece.columns, v, p, &mut acc);
         }
-        let starts = self.out.row_starts::<R>(at.row, R);
+        let starts = self.out.starts(at.row..at.row + R).array::<R>();
         for (r, acc) in acc.iter_mut().enumerate() {
             for (acc, inverse) in acc.iter_mut().zip(self.inverse) {
                 *acc = s.mul(*acc, *inverse);

@@ -70,14 +70,15 @@ impl<S: Simd> ColumnBlock<S> for LayerNorm<'_, '_> {
         for scale in &mut scale {
             *scale = s.div(s.splat(1.0), s.sqrt(s.add(*scale, s.splat(self.eps))));
         }
-        for (r, row) in rows(self.x).enumerate() {
-            let (gamma, beta) = (s.splat(self.gamma[r]), s.splat(self.beta[r]));
-            let mut y = load::<S, V>(s, &row[block.clone()]);
+        let rows = 0..self.x.rows();
+        let starts = self.x.starts(rows.clone()).zip(self.out.starts(rows));
+        for ((from, to), (gamma, beta)) in starts.zip(self.gamma.iter().zip(self.beta)) {
+            let (gamma, beta) = (s.splat(*gamma), s.splat(*beta));
+            let mut y = load::<S, V>(s, self.x.at_start(from, block.clone()));
             for v in 0..V {
                 y[v] = s.mul_add(s.mul(s.sub(y[v], mean[v]), scale[v]), gamma, beta);
             }
-            let out = self.out.row_mut(r).expect("rows are contiguous: checked by layer_norm");
-            store(s, y, &mut out[block.clone()]);
+            store(s, y, self.out.at_start(to, block.clone()));
         }
     }
 }
@@ -93,15 +94,16 @@ impl LayerNorm<'_, '_> {
         center: [S::F32; V],
     ) -> [S::F32; V] {
         let mut sums = [[s.splat(0.0); V]; 4];
-        let mut rows = rows(self.x);
-        for _ in 0..self.x.rows() / 4 {
+        let rows = self.x.rows();
+        let mut starts = self.x.starts(0..rows);
+        for _ in 0..rows / 4 {
             for sum in &mut sums {
-                let row = rows.next().expect("four more rows");
-                add_deviation::<S, V, POWER>(s, sum, load(s, &row[block.clone()]), center);
+                let start = starts.next().expect("four more rows");
+                add_deviation::<S, V, POWER>(s, sum, load(s, self.x.at_start(start, block.clone())), center);
             }
         }
-        for row in rows {
-            add_deviation::<S, V, POWER>(s, &mut sums[0], load(s, &row[block.clone()]), center);
+        for start in starts {
+            add_deviation::<S, V, POWER>(s, &mut sums[0], load(s, self.x.at_start(start, block.clone())), center);
         }
         let [mut mean, b, c, d] = sums;
         for v in 0..V {
@@ -110,11 +112,6 @@ impl LayerNorm<'_, '_> {
         }
         mean
     }
-}
-
-#[inline(always)]
-fn rows<'a>(x: &View<'a>) -> impl Iterator<Item = &'a [f32]> + use<'a> {
-    x.row_iter().expect("rows are contiguous: checked by layer_norm")
 }
 
 /// `sum += (x - center)^POWER`

@@ -217,7 +217,7 @@ impl<S: Simd> Tiles<S> for PackedProduct<'_, '_> {
             let b = Right { data: &self.b[at.column..], step: self.step, columns: at.columns };
             accumulate(s, self.a.columns, self.a.left(at.row), b, &mut acc);
         }
-        let starts = self.out.row_starts::<R>(at.row, at.rows);
+        let starts = self.out.starts(at.row..at.row + at.rows).array::<R>();
         // Over the constant R, so that the accumulators stay in registers.
         for (r, acc) in acc.iter().enumerate() {
             if r < at.rows {

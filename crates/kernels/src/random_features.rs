@@ -51,13 +51,13 @@ impl<S: Simd> ColumnBlock<S> for Exponentials<'_, '_> {
         let block = column..column + columns;
         let squares = self.squares::<S, V>(s, &block);
         let scale = s.splat(1.0 / libm::sqrtf(self.out.rows() as f32));
-        for r in 0..self.out.rows() {
-            let row = self.out.row_mut(r).expect("rows are contiguous: checked by packed_matmul");
-            let mut y = load::<S, V>(s, &row[block.clone()]);
+        for start in self.out.starts(0..self.out.rows()) {
+            let row = self.out.at_start(start, block.clone());
+            let mut y = load::<S, V>(s, row);
             for v in 0..V {
                 y[v] = s.mul(exp(s, s.mul_add(squares[v], s.splat(-0.5), y[v])), scale);
             }
-            store(s, y, &mut row[block.clone()]);
+            store(s, y, row);
         }
     }
 }
@@ -67,8 +67,8 @@ impl Exponentials<'_, '_> {
     #[inline(always)]
     fn squares<S: Simd, const V: usize>(&self, s: S, block: &Range<usize>) -> [S::F32; V] {
         let mut sum = [s.splat(0.0); V];
-        for row in self.x.row_iter().expect("rows are contiguous: checked by packed_matmul") {
-            let x = load::<S, V>(s, &row[block.clone()]);
+        for start in self.x.starts(0..self.x.rows()) {
+            let x = load::<S, V>(s, self.x.at_start(start, block.clone()));
             for v in 0..V {
                 sum[v] = s.mul_add(x[v], x[v], sum[v]);
             }

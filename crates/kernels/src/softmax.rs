@@ -43,18 +43,19 @@ impl<S: Simd> ColumnBlock<S> for Softmax<'_, '_> {
     fn block<const V: usize>(&mut self, s: S, column: usize, columns: usize) {
         let block = column..column + columns;
         let mut max = [s.splat(f32::NEG_INFINITY); V];
-        for r in 0..self.0.rows() {
-            let row = load::<S, V>(s, &row_mut(self.0, r)[block.clone()]);
+        let rows = 0..self.0.rows();
+        for start in self.0.starts(rows.clone()) {
+            let row = load::<S, V>(s, self.0.at_start(start, block.clone()));
             for v in 0..V {
                 max[v] = s.max(row[v], max[v]);
             }
         }
         let mut sums = [s.splat(0.0); V];
-        for r in 0..self.0.rows() {
-            exponentials(s, &mut row_mut(self.0, r)[block.clone()], &max, &mut sums);
+        for start in self.0.starts(rows.clone()) {
+            exponentials(s, self.0.at_start(start, block.clone()), &max, &mut sums);
         }
-        for r in 0..self.0.rows() {
-            let row = &mut row_mut(self.0, r)[block.clone()];
+        for start in self.0.starts(rows) {
+            let row = self.0.at_start(start, block.clone());
             let mut y = load::<S, V>(s, row);
             for v in 0..V {
                 y[v] = s.div(y[v], sums[v]);
@@ -73,9 +74,4 @@ pub(crate) fn exponentials<S: Simd, const V: usize>(s: S, row: &mut [f32], max: 
         sums[v] = s.add(sums[v], e[v]);
     }
     store(s, e, row);
-}
-
-#[inline(always)]
-fn row_mut<'a>(x: &'a mut ViewMut, r: usize) -> &'a mut [f32] {
-    x.row_mut(r).expect("rows are contiguous: checked by the entry point")
 }

@@ -96,6 +96,26 @@ impl Frame {
         self.rows.offset(row) + self.columns.offset(column)
     }
 
+    /// Where some rows start.
+    #[inline(always)]
+    fn starts(&self, range: Range<usize>) -> Starts {
+        let Frame { rows, columns } = self;
+        assert!(columns.is_contiguous() && range.end <= rows.len, "contiguous rows of the view");
+        let (left, first) = (range.len(), rows.first + range.start);
+        if left == 0 || columns.len == 0 {
+            return Starts { base: 0, next: 0, step: 0, wrap: 0, before_last: 0, left };
+        }
+        let last = rows.order.channels() - 1;
+        Starts {
+            base: columns.offset(0),
+            next: rows.stride * rows.order.channel(first),
+            step: rows.stride * rows.order.stride(),
+            wrap: rows.stride * last,
+            before_last: last - first,
+            left,
+        }
+    }
+
     /// Where a row lies, if its values lie side by side.
     #[inline(always)]
     fn row_range(&self, row: usize) -> Option<Range<usize>> {
@@ -107,6 +127,49 @@ impl Frame {
         }
         let start = self.offset(row, 0);
         Some(start..start + self.columns.len)
+    }
+}
+
+/// Where consecutive rows start.
+///
+/// An order goes around its channels but the last in equal steps, and the last stands at the end: so do the rows in memory.
+pub(crate) struct Starts {
+    /// Where row 0 of the order would start.
+    base: usize,
+    next: usize,
+    step: usize,
+    /// The last channel's, at which the steps begin again.
+    wrap: usize,
+    /// Rows in front of the last channel's.
+    before_last: usize,
+    left: usize,
+}
+
+impl Starts {
+    /// The first N; zeros beyond the last.
+    #[inline(always)]
+    pub(crate) fn array<const N: usize>(self) -> [usize; N] {
+        let mut starts = [0; N];
+        for (start, row) in starts.iter_mut().zip(self) {
+            *start = row;
+        }
+        starts
+    }
+}
+
+impl Iterator for Starts {
+    type Item = usize;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<usize> {
+        self.left = self.left.checked_sub(1)?;
+        let start = if self.before_last == 0 { self.wrap } else { self.next };
+        self.before_last = self.before_last.wrapping_sub(1);
+        self.next = start + self.step;
+        if self.next >= self.wrap {
+            self.next -= self.wrap;
+        }
+        Some(self.base + start)
     }
 }
 
@@ -189,6 +252,16 @@ macro_rules! frame_methods {
             Ok(self)
         }
 
+        /// Where some rows start, one after the other, for `at_start`: a row costs an addition where a row by its index may cost a
+        /// division.
+        ///
+        /// # Panics
+        /// If a row is out of range, or a row's values do not lie side by side.
+        #[inline(always)]
+        pub(crate) fn starts(&self, rows: Range<usize>) -> Starts {
+            self.frame.starts(rows)
+        }
+
         /// The value at a row and column.
         ///
         /// # Panics
@@ -245,19 +318,10 @@ impl<'a> View<'a> {
 
     frame_methods!();
 
-    /// The rows in order, if their values lie side by side.
+    /// Some columns of the row that starts at a place.
     #[inline(always)]
-    pub(crate) fn row_iter(&self) -> Option<impl Iterator<Item = &'a [f32]> + use<'a>> {
-        let View { data, frame: Frame { rows, columns } } = *self;
-        if !columns.is_contiguous() {
-            return None;
-        }
-        let start = if columns.len == 0 { 0 } else { columns.offset(0) };
-        let channels = rows.order.walk(rows.first, rows.len);
-        Some(channels.map(move |channel| match columns.len {
-            0 => &data[..0],
-            len => &data[rows.stride * channel + start..][..len],
-        }))
+    pub(crate) fn at_start(&self, start: usize, columns: Range<usize>) -> &'a [f32] {
+        &self.data[start + columns.start..start + columns.end]
     }
 
     /// The base of the even rows and the values from one to the next, if rows are evenly spaced and contiguous.
@@ -326,35 +390,13 @@ impl<'a> ViewMut<'a> {
         Some((&mut self.data[start..], strides))
     }
 
-    /// Where `len` rows from `first` on start, up to N of them, for [`ViewMut::at_start`]: a row costs an addition where
-    /// [`ViewMut::row_mut`] may divide.
-    ///
-    /// # Panics
-    /// If a row is out of range, or a row's values do not lie side by side.
-    #[inline(always)]
-    pub(crate) fn row_starts<const N: usize>(&self, first: usize, len: usize) -> [usize; N] {
-        let Frame { rows, columns } = self.frame;
-        assert!(columns.is_contiguous() && first + len <= rows.len, "contiguous rows of the view");
-        let offset = if columns.len == 0 { 0 } else { columns.offset(0) };
-        let mut starts = [0; N];
-        for (start, channel) in starts.iter_mut().zip(rows.order.walk(rows.first + first, len)) {
-            *start = rows.stride * channel + offset;
-        }
-        starts
-    }
-
     /// Calls `work(index, row)` for some rows in order, if their values lie side by side; a row costs an addition where
     /// [`ViewMut::row_mut`] may divide.
     #[inline(always)]
     pub(crate) fn for_each_row(&mut self, rows: Range<usize>, mut work: impl FnMut(usize, &mut [f32])) {
-        let Frame { rows: axis, columns } = self.frame;
-        assert!(columns.is_contiguous() && rows.end <= axis.len, "contiguous rows of the view");
-        if columns.len == 0 {
-            return;
-        }
-        let start = columns.offset(0);
-        for (i, channel) in axis.order.walk(axis.first + rows.start, rows.len()).enumerate() {
-            work(i, &mut self.data[axis.stride * channel + start..][..columns.len]);
+        let columns = 0..self.columns();
+        for (i, start) in self.starts(rows).enumerate() {
+            work(i, self.at_start(start, columns.clone()));
         }
     }
 
