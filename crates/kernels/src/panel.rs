@@ -114,6 +114,11 @@ impl PanelLayout {
         self.widths[usize::from(panel + 1 == self.count)]
     }
 
+    /// The columns of all panels but the last, and their width in memory; 0 where there are no others.
+    pub(crate) fn alike(&self) -> [usize; 2] {
+        if self.count > 1 { [self.full, self.widths[0]] } else { [0, 0] }
+    }
+
     /// The width of the widest panel.
     pub fn max_width(&self) -> usize {
         // All panels but the last are alike, and the last may be wider or narrower.
@@ -309,6 +314,15 @@ impl<'a> Panels<'a> {
     #[inline(always)]
     pub(crate) fn panel_rows(&self, panel: usize) -> (&'a [f32], usize) {
         (&self.data[self.start(panel, self.rows.0)..], self.layout.width(panel))
+    }
+
+    /// All panels but the last, which are alike, each from its first row on, whatever range of columns was taken.
+    #[inline(always)]
+    pub(crate) fn alike_panels(&self) -> impl Iterator<Item = &'a [f32]> + use<'a> {
+        let [_, width] = self.layout.alike();
+        let (first, len) = (self.rows.0 * width, self.stored_rows * width);
+        let alike = &self.data[..len * self.layout.count.saturating_sub(1)];
+        alike.chunks_exact(len.max(1)).map(move |panel| &panel[first..])
     }
 
     /// Copies a row's values at some columns, from as many panels as they lie in.
