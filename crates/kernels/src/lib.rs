@@ -62,7 +62,7 @@ pub use gelu::gelu;
 pub use layer_norm::layer_norm;
 pub use level::Level;
 pub use matmul::{Epilogue, PackedMatrix, matmul, packed_matmul};
-pub use panel::{Column, PanelLayout, Panels};
+pub use panel::{Column, PanelLayout, Panels, Piece};
 pub use peak::multiply_add_loop;
 pub use random_features::random_features;
 pub use shuffle::{ChannelOrder, materialise};

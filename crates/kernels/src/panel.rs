@@ -24,10 +24,11 @@ use crate::{Error, View, ViewMut, materialise};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PanelLayout {
     columns: usize,
-    lanes: usize,
     /// Columns of all panels but the last.
     full: usize,
     count: usize,
+    /// Columns in memory of all panels but the last, and of the last.
+    widths: [usize; 2],
 }
 
 impl PanelLayout {
@@ -40,17 +41,24 @@ impl PanelLayout {
             rest if rest < joins => columns / full,
             _ => columns / full + 1,
         };
-        PanelLayout { columns, lanes, full, count: count.max(usize::from(columns > 0)) }
+        PanelLayout::cut_at(columns, lanes, full, count.max(usize::from(columns > 0)))
     }
 
     /// `columns` in panels of `width`.
     pub(crate) fn of_width(columns: usize, lanes: usize, width: usize) -> Self {
-        PanelLayout { columns, lanes, full: width, count: columns.div_ceil(width) }
+        PanelLayout::cut_at(columns, lanes, width, columns.div_ceil(width))
     }
 
     /// One panel as wide as `columns`: an ordinary row-major matrix.
     pub fn single(columns: usize) -> Self {
-        PanelLayout { columns, lanes: 1, full: columns, count: usize::from(columns > 0) }
+        PanelLayout::cut_at(columns, 1, columns, usize::from(columns > 0))
+    }
+
+    /// `count` panels, all but the last of `full` columns.
+    fn cut_at(columns: usize, lanes: usize, full: usize, count: usize) -> Self {
+        let stride = |columns: usize| columns.checked_next_multiple_of(lanes).unwrap_or(usize::MAX);
+        let last = columns - count.saturating_sub(1) * full;
+        PanelLayout { columns, full, count, widths: [stride(full), stride(last)] }
     }
 
     /// Columns.
@@ -62,7 +70,7 @@ impl PanelLayout {
     pub fn padded(&self) -> usize {
         match self.count {
             0 => 0,
-            count => self.offset(count - 1).saturating_add(self.stride(self.columns - (count - 1) * self.full)),
+            count => self.offset(count - 1).saturating_add(self.widths[1]),
         }
     }
 
@@ -94,7 +102,7 @@ impl PanelLayout {
     /// The columns in memory in front of a panel: it starts at so many times the rows of the matrix.
     #[inline]
     pub fn offset(&self, panel: usize) -> usize {
-        panel.saturating_mul(self.stride(self.full))
+        panel.saturating_mul(self.widths[0])
     }
 
     /// The width of a panel in memory: the values from one of its rows to the next.
@@ -102,7 +110,13 @@ impl PanelLayout {
     /// # Panics
     /// If there is no such panel.
     pub fn width(&self, panel: usize) -> usize {
-        self.stride(self.range(panel).len())
+        assert!(panel < self.count, "panel beyond the last");
+        self.widths[usize::from(panel + 1 == self.count)]
+    }
+
+    /// The columns of all panels but the last, and their width in memory; 0 where there are no others.
+    pub(crate) fn alike(&self) -> [usize; 2] {
+        if self.count > 1 { [self.full, self.widths[0]] } else { [0, 0] }
     }
 
     /// The width of the widest panel.
@@ -115,11 +129,6 @@ impl PanelLayout {
     /// Whether every panel starts at a multiple of `lanes` columns.
     pub(crate) fn has_whole_vectors(&self, lanes: usize) -> bool {
         self.count <= 1 || self.full.is_multiple_of(lanes)
-    }
-
-    /// Columns filled up to whole vectors.
-    fn stride(&self, columns: usize) -> usize {
-        columns.checked_next_multiple_of(self.lanes).unwrap_or(usize::MAX)
     }
 
     /// Copies a matrix into panels.
@@ -255,8 +264,17 @@ impl<'a> Panels<'a> {
     }
 
     /// The pieces of the columns, one a panel.
+    ///
+    /// ```
+    /// use kernels::{Level, Panels};
+    /// let x: Vec<f32> = (0..24).map(|i| i as f32).collect();
+    /// let panels = Panels::new(&x, 1, Level::PORTABLE.panels(24))?; // 8 columns each
+    /// let pieces = panels.column_range(6..11)?.pieces();
+    /// assert!(pieces.map(|piece| (piece.first, piece.columns)).eq([(0, 2), (2, 3)]));
+    /// # Ok::<(), kernels::Error>(())
+    /// ```
     #[inline(always)]
-    pub(crate) fn pieces(&self) -> impl Iterator<Item = Piece<'a>> + use<'a> {
+    pub fn pieces(&self) -> impl Iterator<Item = Piece<'a>> + use<'a> {
         let (panels, (first, len)) = (*self, self.columns);
         let layout = panels.layout;
         let range = if len == 0 { 0..0 } else { layout.panel_of(first)..layout.panel_of(first + len - 1) + 1 };
@@ -306,34 +324,20 @@ impl<'a> Panels<'a> {
         self.data
     }
 
-    /// A row's values at some columns, if they lie in one panel.
-    ///
-    /// ```
-    /// use kernels::{Level, Panels};
-    /// let x: Vec<f32> = (0..24).map(|i| i as f32).collect();
-    /// let panels = Panels::new(&x, 1, Level::PORTABLE.panels(24))?; // 8 columns each
-    /// assert_eq!(panels.row_slice(0, 3..5), Some(&[3.0, 4.0][..]));
-    /// assert_eq!(panels.row_slice(0, 7..9), None);
-    /// # Ok::<(), kernels::Error>(())
-    /// ```
-    ///
-    /// # Panics
-    /// If the row or a column is beyond the last.
-    #[inline]
-    pub fn row_slice(&self, row: usize, columns: Range<usize>) -> Option<&'a [f32]> {
-        if columns.is_empty() {
-            return Some(&[]);
-        }
-        assert!(columns.end <= self.columns.1, "column beyond the last");
-        let (panel, slice) = self.row_from(row, columns.start);
-        (columns.end + self.columns.0 <= panel.end).then(|| &slice[..columns.len()])
-    }
-
     /// One panel's values from its first row on, and the values from one row to the next, whatever range of columns was
     /// taken.
     #[inline(always)]
     pub(crate) fn panel_rows(&self, panel: usize) -> (&'a [f32], usize) {
         (&self.data[self.start(panel, self.rows.0)..], self.layout.width(panel))
+    }
+
+    /// All panels but the last, which are alike, each from its first row on, whatever range of columns was taken.
+    #[inline(always)]
+    pub(crate) fn alike_panels(&self) -> impl Iterator<Item = &'a [f32]> + use<'a> {
+        let [_, width] = self.layout.alike();
+        let (first, len) = (self.rows.0 * width, self.stored_rows * width);
+        let alike = &self.data[..len * self.layout.count.saturating_sub(1)];
+        alike.chunks_exact(len.max(1)).map(move |panel| &panel[first..])
     }
 
     /// Copies a row's values at some columns, from as many panels as they lie in.
@@ -392,12 +396,15 @@ impl<'a> Panels<'a> {
     }
 }
 
-/// Columns of [`Panels`] that lie in one panel.
-pub(crate) struct Piece<'a> {
+/// Columns of [`Panels`] that lie in one panel: a row-major matrix.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Piece<'a> {
     /// The first column's index among those of all pieces.
     pub first: usize,
+    /// How many there are.
     pub columns: usize,
-    /// The values from the first on.
+    /// The values from the first row's first column on.
     pub data: &'a [f32],
     /// The values from one row to the next.
     pub step: usize,

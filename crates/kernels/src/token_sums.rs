@@ -1,6 +1,7 @@
 //! Sums over tokens, which lie along vectors: in 16 partial sums whatever the width of a vector, so that all levels agree.
 
 use core::array::from_fn;
+use core::ops::Range;
 
 use crate::columns::load;
 use crate::error::check_len;
@@ -102,20 +103,23 @@ impl TokenProducts<'_> {
     ) -> [[[f32; PARTIAL_SUMS]; J]; I] {
         let mut parts = [[[0.0; PARTIAL_SUMS]; J]; I];
         let (phases, layout) = (PARTIAL_SUMS / S::LANES, self.a.layout());
+        // A panel has but a few vectors: what all but the last have in common is found once.
+        let ([columns, width], last) = (layout.alike(), layout.count().saturating_sub(1));
+        let starts = (row_starts(self.a, i, width), row_starts(self.b, j, width));
         for phase in 0..phases {
             let mut acc = [[s.splat(0.0); J]; I];
-            // Vectors in front of the panel.
+            // The first vector of this phase in a panel, given the vectors in front of it.
+            let start = |first: usize| (phase + phases - first % phases) % phases * S::LANES;
             let mut first = 0;
-            for panel in 0..layout.count() {
-                let ((a, width), (b, _)) = (self.a.panel_rows(panel), self.b.panel_rows(panel));
-                let columns = layout.range(panel).len();
-                let a_rows: [&[f32]; I] = from_fn(|r| &a[(i + r).min(self.a.rows() - 1) * width..][..columns]);
-                let b_rows: [&[f32]; J] = from_fn(|r| &b[(j + r).min(self.b.rows() - 1) * width..][..columns]);
-                let start = (phase + phases - first % phases) % phases * S::LANES;
+            for (a, b) in self.a.alike_panels().zip(self.b.alike_panels()) {
+                add_panel::<S, I, J>(s, start(first)..columns, (a, &starts.0), (b, &starts.1), &mut acc);
                 first += columns / S::LANES;
-                for at in (start..columns).step_by(PARTIAL_SUMS) {
-                    add_products(s, at, &a_rows, &b_rows, &mut acc);
-                }
+            }
+            if layout.count() > 0 {
+                let ((a, width), (b, _)) = (self.a.panel_rows(last), self.b.panel_rows(last));
+                let starts = (row_starts(self.a, i, width), row_starts(self.b, j, width));
+                let columns = start(first)..layout.range(last).len();
+                add_panel::<S, I, J>(s, columns, (a, &starts.0), (b, &starts.1), &mut acc);
             }
             for (parts, acc) in parts.iter_mut().zip(acc) {
                 for (parts, acc) in parts.iter_mut().zip(acc) {
@@ -124,6 +128,34 @@ impl TokenProducts<'_> {
             }
         }
         parts
+    }
+}
+
+/// Where rows start in a panel of the given width, from row `first` on; rows beyond the last repeat it.
+#[inline(always)]
+fn row_starts<const N: usize>(panels: &Panels, first: usize, width: usize) -> [usize; N] {
+    from_fn(|r| (first + r).min(panels.rows() - 1) * width)
+}
+
+/// `acc[i][j] += a[i] * b[j]` for every [`PARTIAL_SUMS`]-th column's vector of a panel, from the first of `columns` on; each
+/// factor with its rows' starts.
+#[inline(always)]
+fn add_panel<S: Simd, const I: usize, const J: usize>(
+    s: S,
+    columns: Range<usize>,
+    (a, a_starts): (&[f32], &[usize; I]),
+    (b, b_starts): (&[f32], &[usize; J]),
+    acc: &mut [[S::F32; J]; I],
+) {
+    let a: [&[f32]; I] = from_fn(|r| &a[a_starts[r]..][..columns.end]);
+    let b: [&[f32]; J] = from_fn(|r| &b[b_starts[r]..][..columns.end]);
+    let mut at = columns.start;
+    while at + S::LANES <= columns.end {
+        add_products(s, at, &a, &b, acc);
+        at += PARTIAL_SUMS;
+    }
+    if at < columns.end {
+        add_products(s, at, &a, &b, acc);
     }
 }
 

@@ -324,8 +324,19 @@ impl<'a> View<'a> {
         &self.data[start + columns.start..start + columns.end]
     }
 
-    /// The base of the even rows and the values from one to the next, if rows are evenly spaced and contiguous.
-    pub(crate) fn even_rows(&self) -> Option<(&'a [f32], usize)> {
+    /// The data from the first element on, and the values from one row to the next, if rows are evenly spaced and the values
+    /// of each lie side by side: for loops that have no time to ask for each row. A single row is followed by none, and the
+    /// distance is 0.
+    ///
+    /// ```
+    /// use kernels::View;
+    /// let x: Vec<f32> = (0..12).map(|i| i as f32).collect();
+    /// let columns = View::new(&x, 3, 4)?.column_range(1..3)?;
+    /// assert_eq!(columns.even_rows(), Some((&x[1..], 4)));
+    /// assert_eq!(columns.transpose().even_rows(), None);
+    /// # Ok::<(), kernels::Error>(())
+    /// ```
+    pub fn even_rows(&self) -> Option<(&'a [f32], usize)> {
         let (data, [row_stride, column_stride]) = self.strided()?;
         (column_stride == 1 || self.columns() <= 1).then_some((data, row_stride))
     }
@@ -381,6 +392,23 @@ impl<'a> ViewMut<'a> {
     }
 
     frame_methods!();
+
+    /// As [`View::even_rows`], to write.
+    ///
+    /// ```
+    /// use kernels::ViewMut;
+    /// let mut x = [0.0; 6];
+    /// let mut columns = ViewMut::new(&mut x, 2, 3)?.column_range(1..3)?;
+    /// let (data, step) = columns.even_rows_mut().unwrap();
+    /// data[step] = 1.0; // the first value of the second row
+    /// assert_eq!(x, [0.0, 0.0, 0.0, 0.0, 1.0, 0.0]);
+    /// # Ok::<(), kernels::Error>(())
+    /// ```
+    pub fn even_rows_mut(&mut self) -> Option<(&mut [f32], usize)> {
+        let (data, row_stride) = self.as_view().even_rows()?;
+        let start = self.data.len() - data.len();
+        Some((&mut self.data[start..], row_stride))
+    }
 
     /// The data from the first element on and both strides, if both axes are evenly spaced.
     #[cfg(feature = "matrixmultiply")]

@@ -1,5 +1,7 @@
 //! The two layers with weights: linear and layer norm, read from a packed buffer.
 
+use core::array::from_fn;
+
 use kernels::{Epilogue, Error, PackedMatrix, View, ViewMut, layer_norm, packed_matmul};
 
 use crate::packing::{Cut, PackError, Packer, aligned};
@@ -31,6 +33,15 @@ impl<'w> Linear<'w> {
     pub(crate) fn cut(cut: &mut Cut<'w>, outputs: usize, inputs: usize) -> Self {
         let bias = cut.take(outputs);
         Linear { weight: cut.matrix(outputs, inputs), bias }
+    }
+
+    /// A layer as N layers with an equal share of its outputs each. A share fills whole groups of packed rows, and its
+    /// pieces whole units of alignment, so that it lies in the buffer as a layer of its own would.
+    pub(crate) fn cut_parts<const N: usize>(cut: &mut Cut<'w>, outputs: usize, inputs: usize) -> [Self; N] {
+        let part = outputs / N;
+        debug_assert_eq!(outputs, N * aligned(part));
+        let bias = cut.take(outputs);
+        from_fn(|i| Linear { weight: cut.matrix(part, inputs), bias: &bias[i * part..][..part] })
     }
 
     /// `out = weight * x + bias`

@@ -57,15 +57,15 @@ pub(crate) fn pack<T: Tensors>(config: &VitConfig, packer: &mut Packer<T>) -> Re
     Head::pack(packer, &head_shape(config))
 }
 
-/// How one image's scratch is cut.
+/// How one image's scratch is cut: the activations, then the threads' workspaces.
 struct Plan {
     layout: PanelLayout,
-    /// The residual stream: channels x padded tokens.
-    stream: usize,
-    /// Queries, keys and values: 3 dim x padded tokens.
+    /// In front, queries, keys and values: 3 dim x padded tokens. Before them, tokens-to-token's map.
     qkv: usize,
-    /// Tokens-to-token's rounds.
-    rounds: usize,
+    /// Behind them, the residual stream: channels x padded tokens.
+    stream: usize,
+    /// Tokens-to-token's rounds, done before there are queries, keys, values or a stream: they take the same place.
+    rounds: Option<t2t::Plan>,
     /// The first piece of one thread's workspace.
     narrow: usize,
     /// One thread's workspace.
@@ -76,17 +76,17 @@ impl Plan {
     fn new(config: &VitConfig, level: Level, threads: usize) -> Self {
         let layout = layout(level, threads, config.tokens());
         let (mut rows, mut width) = (config.hidden().max(embed::inputs(config)), layout.max_width());
-        let (mut narrow_rows, mut scores, mut rounds) = (config.dim, attention_scratch_len(config.tokens()), 0);
-        if config.tokens != Tokens::Patch {
-            let plan = t2t::Plan::new(config, level, threads);
-            let (t2t_rows, t2t_width, t2t_scores) = plan.workspace(config);
+        let (mut narrow_rows, mut scores) = (config.dim, attention_scratch_len(config.tokens()));
+        let rounds = (config.tokens != Tokens::Patch).then(|| t2t::Plan::new(config, level, threads));
+        if let Some(rounds) = &rounds {
+            let (t2t_rows, t2t_width, t2t_scores) = rounds.workspace(config);
             (rows, width) = (rows.max(t2t_rows), width.max(t2t_width));
-            (narrow_rows, scores, rounds) = (narrow_rows.max(t2t_rows), scores.max(t2t_scores), plan.scratch_len());
+            (narrow_rows, scores) = (narrow_rows.max(t2t_rows), scores.max(t2t_scores));
         }
         let narrow = aligned(narrow_rows * width);
         Plan {
+            qkv: aligned(3 * config.dim * layout.padded()).max(rounds.as_ref().map_or(0, t2t::Plan::map_len)),
             stream: aligned(config.channels() * layout.padded()),
-            qkv: aligned(3 * config.dim * layout.padded()),
             rounds,
             narrow,
             workspace: (narrow + aligned((rows * width).max(scores)))
@@ -95,8 +95,12 @@ impl Plan {
         }
     }
 
+    fn activations(&self) -> usize {
+        (self.qkv + self.stream).max(self.rounds.as_ref().map_or(0, t2t::Plan::scratch_len))
+    }
+
     fn scratch_len(&self, threads: usize) -> usize {
-        self.stream + self.qkv + self.rounds + threads * self.workspace
+        self.activations() + threads * self.workspace
     }
 }
 
@@ -126,21 +130,22 @@ impl<'w> Plain<'w> {
     ) -> Result<(), RunError> {
         let config = &self.config;
         let plan = Plan::new(config, pass.level, pass.threads);
-        let (stream, rest) = scratch.split_at_mut(plan.stream);
-        let (qkv, rest) = rest.split_at_mut(plan.qkv);
-        let (rounds, workspaces) = rest.split_at_mut(plan.rounds);
-        let stream = &mut stream[..config.channels() * plan.layout.padded()];
-        let qkv = &mut qkv[..3 * config.dim * plan.layout.padded()];
+        let (activations, workspaces) = scratch.split_at_mut(plan.activations());
         let workspaces = &mut workspaces[..pass.threads * plan.workspace];
         let run = Run { config, pass, layout: plan.layout, narrow: plan.narrow };
 
         let mut cut = Cut(self.packed);
-        let map = if config.tokens == Tokens::Patch {
-            Panels::single(image, config.in_channels, config.image_size * config.image_size)?
-        } else {
-            T2t::cut(&mut cut, config).run(config, pass, plan.narrow, image, rounds, workspaces)?
+        if let Some(rounds) = &plan.rounds {
+            T2t::cut(&mut cut, config).run(config, pass, rounds, plan.narrow, image, activations, workspaces)?;
+        }
+        let (qkv, stream) = activations.split_at_mut(plan.qkv);
+        let stream = &mut stream[..config.channels() * plan.layout.padded()];
+        let map = match &plan.rounds {
+            Some(rounds) => rounds.map(qkv)?,
+            None => Panels::single(image, config.in_channels, config.image_size * config.image_size)?,
         };
         run.embed(&Embedding::cut(&mut cut, config), &map, stream, workspaces)?;
+        let qkv = &mut qkv[..3 * config.dim * plan.layout.padded()];
         let mut order = ChannelOrder::identity(config.channels());
         for i in 0..config.depth {
             let block = Block::cut(&mut self.piece(i), Shape::of(config));

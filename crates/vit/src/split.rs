@@ -1,5 +1,6 @@
 //! Sharing out panels: each thread gets a contiguous run of them, whole slices of one matrix.
 
+use core::mem;
 use core::ops::Range;
 #[cfg(feature = "parallel")]
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -33,21 +34,50 @@ pub(crate) fn for_each_panel(
     scratch: &mut [f32],
     work: &Work,
 ) -> Result<(), RunError> {
-    Share { pass, layout, rows, panels: 0..layout.count(), data, scratch }.run(pass.threads, work)
+    for_each_panels(pass, layout, [Matrix { rows, data }], scratch, &|panel, [x], scratch| work(panel, x, scratch))
+}
+
+/// Work on the panels of N matrices that are cut alike: `(panel, its columns of each, scratch)`.
+pub(crate) type JointWork<'f, const N: usize> =
+    dyn Fn(usize, [ViewMut; N], &mut [f32]) -> Result<(), RunError> + Sync + 'f;
+
+/// As [`for_each_panel`], for N matrices at a time.
+pub(crate) fn for_each_panels<const N: usize>(
+    pass: &Pass,
+    layout: &PanelLayout,
+    matrices: [Matrix; N],
+    scratch: &mut [f32],
+    work: &JointWork<N>,
+) -> Result<(), RunError> {
+    Share { pass, layout, panels: 0..layout.count(), matrices, scratch }.run(pass.threads, work)
+}
+
+/// Consecutive panels of a matrix.
+pub(crate) struct Matrix<'a> {
+    pub rows: usize,
+    pub data: &'a mut [f32],
+}
+
+impl<'a> Matrix<'a> {
+    /// Takes the panels with so many columns in memory off the front.
+    fn take(&mut self, columns: usize) -> Matrix<'a> {
+        let (data, rest) = mem::take(&mut self.data).split_at_mut(self.rows * columns);
+        self.data = rest;
+        Matrix { rows: self.rows, data }
+    }
 }
 
 /// Consecutive panels, and the scratch of the threads that work on them.
-struct Share<'a> {
+struct Share<'a, const N: usize> {
     pass: &'a Pass<'a>,
     layout: &'a PanelLayout,
-    rows: usize,
     panels: Range<usize>,
-    data: &'a mut [f32],
+    matrices: [Matrix<'a>; N],
     scratch: &'a mut [f32],
 }
 
-impl<'a> Share<'a> {
-    fn run(self, threads: usize, work: &Work) -> Result<(), RunError> {
+impl<'a, const N: usize> Share<'a, N> {
+    fn run(mut self, threads: usize, work: &JointWork<N>) -> Result<(), RunError> {
         #[cfg(feature = "parallel")]
         if threads > 1 && self.panels.len() > 1 {
             let left_threads = threads / 2;
@@ -59,31 +89,33 @@ impl<'a> Share<'a> {
             self.pass.done(Operation::Wait, 0);
         }
         let _ = threads;
-        let mut data = self.data;
         for panel in self.panels {
-            let (values, rest) = data.split_at_mut(self.rows * self.layout.width(panel));
-            work(panel, self.layout.view_mut(panel, values, self.rows)?, self.scratch)?;
-            data = rest;
+            let columns = self.layout.width(panel);
+            let views = self.matrices.each_mut().map(|matrix| {
+                let Matrix { rows, data } = matrix.take(columns);
+                self.layout.view_mut(panel, data, rows).expect("the panel that was taken")
+            });
+            work(panel, views, self.scratch)?;
         }
         Ok(())
     }
 
     /// Two shares in the ratio of `left_threads` to the rest of `threads`, as near as whole panels allow.
     #[cfg(feature = "parallel")]
-    fn split(self, left_threads: usize, threads: usize) -> (Share<'a>, Share<'a>) {
+    fn split(mut self, left_threads: usize, threads: usize) -> (Self, Self) {
         let start = |panel: usize| self.layout.range(panel).start;
         let (first, last) = (self.panels.start, self.panels.end - 1);
         let columns = self.layout.range(last).end - start(first);
         let target = start(first) + columns * left_threads / threads;
         let middle = (first + 1..=last).min_by_key(|&panel| start(panel).abs_diff(target)).unwrap_or(last);
-        let left_len = self.rows * (self.layout.offset(middle) - self.layout.offset(first));
-        let (left, right) = self.data.split_at_mut(left_len);
+        let left_columns = self.layout.offset(middle) - self.layout.offset(first);
+        let left_matrices = self.matrices.each_mut().map(|matrix| matrix.take(left_columns));
         let each = self.scratch.len() / threads;
         let (left_scratch, right_scratch) = self.scratch.split_at_mut(each * left_threads);
-        let Share { pass, layout, rows, .. } = self;
+        let Share { pass, layout, matrices, .. } = self;
         (
-            Share { pass, layout, rows, panels: first..middle, data: left, scratch: left_scratch },
-            Share { pass, layout, rows, panels: middle..last + 1, data: right, scratch: right_scratch },
+            Share { pass, layout, panels: first..middle, matrices: left_matrices, scratch: left_scratch },
+            Share { pass, layout, panels: middle..last + 1, matrices, scratch: right_scratch },
         )
     }
 }
@@ -212,6 +244,33 @@ mod tests {
                 };
                 let result = pool.install(|| for_each_panel(&pass, &layout, ROWS, &mut data, &mut scratch, &fail));
                 assert!(result.is_err());
+            }
+        }
+    }
+
+    /// Matrices of different heights are handed out together, the same panel of each.
+    #[test]
+    fn panels_of_two_matrices_are_shared_out() {
+        let level = Level::PORTABLE;
+        for threads in 1..=9 {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let layout = level.panels_of_width(50, 4);
+            let pass = Pass { level, threads, watch: None };
+            let (mut first, mut second) = (vec![0.0; layout.padded()], vec![0.0; 3 * layout.padded()]);
+            let matrices = [Matrix { rows: 1, data: &mut first }, Matrix { rows: 3, data: &mut second }];
+            let work = |panel: usize, matrices: [ViewMut; 2], _: &mut [f32]| {
+                for mut x in matrices {
+                    assert_eq!(x.columns(), layout.range(panel).len());
+                    let rows = 0..x.rows();
+                    rows.for_each(|row| x.row_mut(row).unwrap().iter_mut().for_each(|x| *x += panel as f32 + 1.0));
+                }
+                Ok(())
+            };
+            pool.install(|| for_each_panels(&pass, &layout, matrices, &mut vec![0.0; threads], &work)).unwrap();
+            for (data, rows) in [(&first, 1), (&second, 3)] {
+                let panels = kernels::Panels::new(data, rows, layout).unwrap();
+                let expected = |token: usize| layout.panel_of(token) as f32 + 1.0;
+                assert!((0..50).all(|token| panels.column(token).iter().all(|x| x == expected(token))));
             }
         }
     }

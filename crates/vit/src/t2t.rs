@@ -25,11 +25,8 @@ const EPS: f32 = 1e-5;
 /// Keeps the performer's denominator from zero.
 const DENOMINATOR_EPS: f32 = 1e-8;
 
-/// Rows of a round's intermediate panels. Softmax attention: queries, keys, values.
-const SOFTMAX_ROWS: usize = 3 * T2T_WIDTH;
-/// The performer: values and a row of ones, whose product with the keys' features is their sum; features of queries and keys.
+/// Rows of the performer's products: values and a row of ones, whose product with the keys' features is their sum.
 const VALUES: usize = T2T_WIDTH + 1;
-const PERFORMER_ROWS: usize = VALUES + 2 * FEATURES;
 
 /// The rounds' windows on an image of the given side, and the third unfolding's.
 pub(crate) fn windows(image_size: usize) -> [Windows; 3] {
@@ -44,10 +41,14 @@ pub(crate) struct T2t<'w> {
 }
 
 /// How the rounds' part of an image's scratch is cut.
+///
+/// In front lie the first round's intermediate panels, and later the second round's result and its intermediate panels; then
+/// the first round's result; then the performer's products.
 pub(crate) struct Plan {
+    /// How each round's tokens lie in panels.
     layouts: [PanelLayout; 2],
-    /// Intermediate panels of the larger round.
-    intermediate: usize,
+    /// What each round keeps of its tokens from one pass over them to the next.
+    intermediates: [usize; 2],
     /// Each round's result: 64 x tokens.
     results: [usize; 2],
     /// The performer's products along tokens, as they are and packed.
@@ -58,8 +59,9 @@ impl Plan {
     pub(crate) fn new(config: &VitConfig, level: Level, threads: usize) -> Self {
         let windows = windows(config.image_size);
         let layouts = [0, 1].map(|round| layout(level, threads, windows[round].grid().pow(2)));
+        let rows = round::intermediate_rows(config.tokens);
         Plan {
-            intermediate: aligned(SOFTMAX_ROWS.max(PERFORMER_ROWS) * layouts[0].padded().max(layouts[1].padded())),
+            intermediates: layouts.map(|layout| aligned(rows * layout.padded())),
             results: layouts.map(|layout| aligned(T2T_WIDTH * layout.padded())),
             layouts,
             products: aligned(VALUES * FEATURES) + aligned(PackedMatrix::packed_len(VALUES, FEATURES)),
@@ -67,12 +69,27 @@ impl Plan {
     }
 
     pub(crate) fn scratch_len(&self) -> usize {
-        self.intermediate + self.results[0] + self.results[1] + self.products
+        self.front() + self.results[0] + self.products
+    }
+
+    /// What the first round needs no longer when the second writes its result.
+    fn front(&self) -> usize {
+        self.intermediates[0].max(self.results[1] + self.intermediates[1])
+    }
+
+    /// Values at the front of the scratch that hold the map after [`T2t::run`].
+    pub(crate) fn map_len(&self) -> usize {
+        self.results[1]
+    }
+
+    /// The map that the third unfolding reads, in what [`T2t::run`] has left at the front of the scratch.
+    pub(crate) fn map<'s>(&self, scratch: &'s [f32]) -> Result<Panels<'s>, RunError> {
+        Ok(Panels::new(&scratch[..T2T_WIDTH * self.layouts[1].padded()], T2T_WIDTH, self.layouts[1])?)
     }
 
     /// Rows and the widest panel of a thread's workspace; and what attention's scores need.
     pub(crate) fn workspace(&self, config: &VitConfig) -> (usize, usize, usize) {
-        let rows = inputs(config, 0).max(inputs(config, 1)).max(SOFTMAX_ROWS);
+        let rows = inputs(config, 0).max(inputs(config, 1)).max(VALUES);
         let scores = match config.tokens {
             Tokens::T2tTransformer => attention_scratch_len(self.layouts[0].columns()),
             _ => 0,
@@ -94,31 +111,31 @@ impl<'w> T2t<'w> {
         T2t { rounds: [Round::cut(cut, config, 0), Round::cut(cut, config, 1)] }
     }
 
-    /// The map that the third unfolding reads: 64 channels in panels. `narrow` is the first piece of a workspace.
-    #[allow(clippy::too_many_arguments, reason = "three buffers, each with a use of its own")]
-    pub(crate) fn run<'s>(
+    /// Leaves the map that the third unfolding reads, [`Plan::map`], in `scratch`. `narrow` is the first piece of a workspace.
+    #[allow(clippy::too_many_arguments, reason = "two buffers, each with a use of its own")]
+    pub(crate) fn run(
         &self,
         config: &VitConfig,
         pass: &Pass,
+        plan: &Plan,
         narrow: usize,
         image: &[f32],
-        scratch: &'s mut [f32],
+        scratch: &mut [f32],
         workspaces: &mut [f32],
-    ) -> Result<Panels<'s>, RunError> {
-        let plan = Plan::new(config, pass.level, pass.threads);
+    ) -> Result<(), RunError> {
+        let (front, rest) = scratch.split_at_mut(plan.front());
+        let (map, products) = rest.split_at_mut(plan.results[0]);
+        let map = &mut map[..T2T_WIDTH * plan.layouts[0].padded()];
         let [first, second, third] = windows(config.image_size);
-        let (intermediate, rest) = scratch.split_at_mut(plan.intermediate);
-        let (products, rest) = rest.split_at_mut(plan.products);
-        let (result, rest) = rest.split_at_mut(plan.results[0]);
-        let result = &mut result[..T2T_WIDTH * plan.layouts[0].padded()];
-        let last = &mut rest[..T2T_WIDTH * plan.layouts[1].padded()];
+        let run = |round: usize, windows| RoundRun { pass, layout: plan.layouts[round], windows, narrow };
 
         let image = Panels::single(image, config.in_channels, first.side * first.side)?;
-        let run = RoundRun { pass, narrow };
-        self.rounds[0].run(&run, &image, first, result, intermediate, products, workspaces)?;
-        let map = Panels::new(result, T2T_WIDTH, plan.layouts[0])?;
-        self.rounds[1].run(&run, &map, second, last, intermediate, products, workspaces)?;
+        self.rounds[0].run(&run(0, first), &image, map, front, products, workspaces)?;
+        let map = Panels::new(map, T2T_WIDTH, plan.layouts[0])?;
+        let (last, intermediate) = front.split_at_mut(plan.results[1]);
+        let last = &mut last[..T2T_WIDTH * plan.layouts[1].padded()];
+        self.rounds[1].run(&run(1, second), &map, last, intermediate, products, workspaces)?;
         debug_assert_eq!(third.side * third.side, plan.layouts[1].columns());
-        Ok(Panels::new(last, T2T_WIDTH, plan.layouts[1])?)
+        Ok(())
     }
 }

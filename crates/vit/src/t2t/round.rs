@@ -1,21 +1,47 @@
 //! One round: windows of the map before it, attention among them, an MLP.
+//!
+//! Two passes over the tokens: the second needs of all tokens what the first has made of each. What it needs only of its own
+//! panel's tokens, the first pass leaves in the round's result, where the second finds it before it writes there: the
+//! performer's values, which the attended values join, or softmax attention's queries.
 
-use kernels::{Attention, Error, PackedMatrix, Panels, View, ViewMut, attention, random_features, token_products};
+use core::ops::Range;
+
+use kernels::{
+    Attention, Error, PackedMatrix, PanelLayout, Panels, View, ViewMut, attention, random_features, token_products,
+};
 
 use super::tensors::{inputs, names};
-use super::{DENOMINATOR_EPS, EPS, FEATURES, PERFORMER_ROWS, SOFTMAX_ROWS, VALUES};
+use super::{DENOMINATOR_EPS, EPS, FEATURES, VALUES};
 use crate::block::Workspace;
 use crate::config::{T2T_WIDTH, TensorName, Tokens, VitConfig};
 use crate::linear::{Linear, Norm};
 use crate::packing::{Cut, PackError, Packer, aligned};
 use crate::pass::{Operation, Pass};
-use crate::split::{for_each_panel, layout, share_rows};
+use crate::split::{Matrix, for_each_panel, for_each_panels, share_rows};
 use crate::unfold::Windows;
 use crate::{RunError, Tensors};
+
+/// Rows of softmax attention's intermediate panels: keys and values.
+const KEYS: Range<usize> = 0..T2T_WIDTH;
+const ATTENDED: Range<usize> = T2T_WIDTH..2 * T2T_WIDTH;
+
+/// Rows of the performer's intermediate panels: features of queries and of keys, and ones.
+const QUERY_FEATURES: Range<usize> = 0..FEATURES;
+const KEY_FEATURES: Range<usize> = FEATURES..2 * FEATURES;
+const ONES: usize = 2 * FEATURES;
+
+/// Rows of a round's intermediate panels.
+pub(super) fn intermediate_rows(tokens: Tokens) -> usize {
+    if tokens == Tokens::T2tPerformer { ONES + 1 } else { ATTENDED.end }
+}
 
 /// What a round runs with.
 pub(super) struct RoundRun<'r> {
     pub pass: &'r Pass<'r>,
+    /// How the round's tokens lie in panels.
+    pub layout: PanelLayout,
+    /// The tokens' windows of the map before the round.
+    pub windows: Windows,
     /// The first piece of a thread's workspace.
     pub narrow: usize,
 }
@@ -24,7 +50,8 @@ pub(super) struct RoundRun<'r> {
 pub(super) struct Round<'w> {
     inputs: usize,
     norm1: Norm<'w>,
-    qkv: Linear<'w>,
+    /// Queries, keys and values in the order of the weights: the performer's have keys first.
+    qkv: [Linear<'w>; 3],
     /// The performer's projection, m x 64.
     features: Option<PackedMatrix<'w>>,
     proj: Linear<'w>,
@@ -75,7 +102,7 @@ impl<'w> Round<'w> {
         Round {
             inputs,
             norm1: Norm::cut(cut, inputs),
-            qkv: Linear::cut(cut, 3 * T2T_WIDTH, inputs),
+            qkv: Linear::cut_parts(cut, 3 * T2T_WIDTH, inputs),
             features: (config.tokens == Tokens::T2tPerformer).then(|| cut.matrix(FEATURES, T2T_WIDTH)),
             proj: Linear::cut(cut, T2T_WIDTH, T2T_WIDTH),
             norm2: Norm::cut(cut, T2T_WIDTH),
@@ -84,112 +111,126 @@ impl<'w> Round<'w> {
         }
     }
 
+    fn tokens(&self) -> Tokens {
+        if self.features.is_some() { Tokens::T2tPerformer } else { Tokens::T2tTransformer }
+    }
+
     /// Fills `out` (64 x windows, in panels) from `map`.
-    #[allow(clippy::too_many_arguments, reason = "three buffers, each with a use of its own")]
     pub(super) fn run(
         &self,
         run: &RoundRun,
         map: &Panels,
-        windows: Windows,
         out: &mut [f32],
         intermediate: &mut [f32],
         products: &mut [f32],
         workspaces: &mut [f32],
     ) -> Result<(), RunError> {
-        let pass = run.pass;
-        let layout = layout(pass.level, pass.threads, windows.grid().pow(2));
-        let rows = if self.features.is_some() { PERFORMER_ROWS } else { SOFTMAX_ROWS };
+        let RoundRun { pass, layout, windows, narrow } = run;
+        let rows = intermediate_rows(self.tokens());
         let intermediate = &mut intermediate[..rows * layout.padded()];
-        for_each_panel(pass, &layout, rows, intermediate, workspaces, &|panel, values, scratch| {
-            let workspace = &mut Workspace::cut(scratch, run.narrow);
-            let first = layout.range(panel).start;
-            let mut unfolded = pass.matrix(workspace.wide, self.inputs, values.columns())?;
-            windows.unfold(map, (first..first + values.columns()).map(Some), &mut unfolded);
+        let matrices = [Matrix { rows: T2T_WIDTH, data: out }, Matrix { rows, data: intermediate }];
+        for_each_panels(pass, layout, matrices, workspaces, &|panel, [out, intermediate], scratch| {
+            let workspace = &mut Workspace::cut(scratch, *narrow);
+            let mut unfolded = pass.matrix(workspace.wide, self.inputs, out.columns())?;
+            windows.unfold(map, layout.range(panel).map(Some), &mut unfolded);
             pass.done(Operation::Unfold, 0);
-            let mut normed = pass.matrix(workspace.narrow, self.inputs, values.columns())?;
+            let mut normed = pass.matrix(workspace.narrow, self.inputs, out.columns())?;
             self.norm1.run(pass, &unfolded.as_view(), EPS, &mut normed)?;
-            Ok(self.project(pass, &normed.as_view(), values, workspace.wide)?)
+            Ok(self.project(pass, &normed.as_view(), out, intermediate, workspace.wide)?)
         })?;
-        let intermediate = Panels::new(intermediate, rows, layout)?;
+        let intermediate = Panels::new(intermediate, rows, *layout)?;
         let products = match self.features {
-            Some(_) => Some(sum_products(pass, &intermediate, products)?),
+            Some(_) => Some(sum_products(pass, &Panels::new(out, T2T_WIDTH, *layout)?, &intermediate, products)?),
             None => None,
         };
-        for_each_panel(pass, &layout, T2T_WIDTH, out, workspaces, &|panel, out, scratch| {
-            let workspace = &mut Workspace::cut(scratch, run.narrow);
-            Ok(self.attend(pass, &intermediate, panel, products.as_ref(), out, workspace)?)
+        for_each_panel(pass, layout, T2T_WIDTH, out, workspaces, &|panel, mut out, scratch| {
+            let workspace = &mut Workspace::cut(scratch, *narrow);
+            match &products {
+                Some(products) => {
+                    let q_features = intermediate.row_range(QUERY_FEATURES)?.panel(panel);
+                    let context = linear_attention(pass, products, &q_features, workspace.narrow)?;
+                    self.proj.run_residual(pass, Operation::Projection, &context.as_view(), 1.0, &mut out)?;
+                }
+                None => self.softmax_attention(pass, &intermediate, panel, &mut out, workspace)?,
+            }
+            Ok(self.mlp(pass, &mut out, workspace)?)
         })
     }
 
-    /// The intermediate values of a panel from its normed windows.
-    fn project(&self, pass: &Pass, normed: &View, mut values: ViewMut, scratch: &mut [f32]) -> Result<(), Error> {
+    /// A panel's first pass from its normed windows: what `out` holds until the second, and the intermediate values.
+    fn project(
+        &self,
+        pass: &Pass,
+        normed: &View,
+        mut out: ViewMut,
+        mut intermediate: ViewMut,
+        scratch: &mut [f32],
+    ) -> Result<(), Error> {
         let Some(features) = &self.features else {
-            return self.qkv.run(pass, Operation::Qkv, normed, &mut values);
+            let [q, k, v] = &self.qkv;
+            q.run(pass, Operation::Qkv, normed, &mut out)?;
+            k.run(pass, Operation::Qkv, normed, &mut intermediate.reborrow().row_range(KEYS)?)?;
+            return v.run(pass, Operation::Qkv, normed, &mut intermediate.row_range(ATTENDED)?);
         };
-        let mut kqv = pass.matrix(scratch, 3 * T2T_WIDTH, values.columns())?;
-        self.qkv.run(pass, Operation::Qkv, normed, &mut kqv)?;
-        let part = |i: usize| kqv.as_view().row_range(i * T2T_WIDTH..(i + 1) * T2T_WIDTH);
-        let (k, q, v) = (part(0)?, part(1)?, part(2)?);
-        kernels::materialise(&v, &mut values.reborrow().row_range(0..T2T_WIDTH)?)?;
-        values.row_mut(T2T_WIDTH).expect("a panel is row-major").fill(1.0);
-        for (first, x) in [(VALUES, q), (VALUES + FEATURES, k)] {
-            let mut out = values.reborrow().row_range(first..first + FEATURES)?;
-            random_features(pass.level, features, &x, &mut out)?;
+        let [k, q, v] = &self.qkv;
+        v.run(pass, Operation::Qkv, normed, &mut out)?;
+        for (layer, rows) in [(q, QUERY_FEATURES), (k, KEY_FEATURES)] {
+            let mut x = pass.matrix(scratch, T2T_WIDTH, normed.columns())?;
+            layer.run(pass, Operation::Qkv, normed, &mut x)?;
+            random_features(pass.level, features, &x.as_view(), &mut intermediate.reborrow().row_range(rows)?)?;
             pass.done(Operation::RandomFeatures, FEATURES * T2T_WIDTH * x.columns());
         }
+        intermediate.row_mut(ONES).expect("a panel is row-major").fill(1.0);
         Ok(())
     }
 
-    /// `x = v + proj(attention)`, then `x + mlp(norm2(x))`, for one panel.
-    fn attend(
+    /// `x = v + proj(attention(q, k, v))` for one panel, with its queries in `x`.
+    fn softmax_attention(
         &self,
         pass: &Pass,
         intermediate: &Panels,
         panel: usize,
-        products: Option<&PackedMatrix>,
-        mut out: ViewMut,
+        x: &mut ViewMut,
         workspace: &mut Workspace,
     ) -> Result<(), Error> {
-        let columns = out.columns();
-        let values = intermediate.panel(panel);
-        let (v, context) = match products {
-            Some(products) => {
-                let q_features = values.row_range(VALUES..VALUES + FEATURES)?;
-                let context = linear_attention(pass, products, &q_features, workspace.narrow)?;
-                (values.row_range(0..T2T_WIDTH)?, context)
-            }
-            None => {
-                let part = |i: usize| i * T2T_WIDTH..(i + 1) * T2T_WIDTH;
-                let (k, v) = (intermediate.row_range(part(1))?, intermediate.row_range(part(2))?);
-                let scale = 1.0 / libm::sqrtf(self.inputs as f32);
-                let mut context = pass.matrix(workspace.narrow, T2T_WIDTH, columns)?;
-                let operands = Attention { q: values.row_range(part(0))?, k, v, scale, bias: None, mask: None };
-                attention(pass.level, &operands, &mut context, workspace.wide)?;
-                pass.done(Operation::Attention, 2 * T2T_WIDTH * columns * k.columns());
-                (values.row_range(part(2))?, context)
-            }
-        };
-        kernels::materialise(&v, &mut out)?;
-        self.proj.run_residual(pass, Operation::Projection, &context.as_view(), 1.0, &mut out)?;
-        let mut normed = pass.matrix(workspace.narrow, T2T_WIDTH, columns)?;
-        self.norm2.run(pass, &out.as_view(), EPS, &mut normed)?;
-        let mut hidden = pass.matrix(workspace.wide, T2T_WIDTH, columns)?;
+        let (k, v) = (intermediate.row_range(KEYS)?, intermediate.row_range(ATTENDED)?);
+        let mut context = pass.matrix(workspace.narrow, T2T_WIDTH, x.columns())?;
+        let scale = 1.0 / libm::sqrtf(self.inputs as f32);
+        let operands = Attention { q: x.as_view(), k, v, scale, bias: None, mask: None };
+        attention(pass.level, &operands, &mut context, workspace.wide)?;
+        pass.done(Operation::Attention, 2 * T2T_WIDTH * x.columns() * k.columns());
+        kernels::materialise(&v.panel(panel), x)?;
+        self.proj.run_residual(pass, Operation::Projection, &context.as_view(), 1.0, x)
+    }
+
+    /// `x = x + mlp(norm2(x))`
+    fn mlp(&self, pass: &Pass, x: &mut ViewMut, workspace: &mut Workspace) -> Result<(), Error> {
+        let mut normed = pass.matrix(workspace.narrow, T2T_WIDTH, x.columns())?;
+        self.norm2.run(pass, &x.as_view(), EPS, &mut normed)?;
+        let mut hidden = pass.matrix(workspace.wide, T2T_WIDTH, x.columns())?;
         self.fc1.run_gelu(pass, Operation::Fc1, &normed.as_view(), &mut hidden)?;
-        self.fc2.run_residual(pass, Operation::Fc2, &hidden.as_view(), 1.0, &mut out)
+        self.fc2.run_residual(pass, Operation::Fc2, &hidden.as_view(), 1.0, x)
     }
 }
 
 /// `[v; 1] phi(k)^T`, packed.
-fn sum_products<'s>(pass: &Pass, intermediate: &Panels, scratch: &'s mut [f32]) -> Result<PackedMatrix<'s>, Error> {
+fn sum_products<'s>(
+    pass: &Pass,
+    v: &Panels,
+    intermediate: &Panels,
+    scratch: &'s mut [f32],
+) -> Result<PackedMatrix<'s>, Error> {
     let (products, packed) = scratch.split_at_mut(aligned(VALUES * FEATURES));
     let products = &mut products[..VALUES * FEATURES];
-    let (v, k_features) =
-        (intermediate.row_range(0..VALUES)?, intermediate.row_range(VALUES + FEATURES..PERFORMER_ROWS)?);
+    let (k_features, ones) = (intermediate.row_range(KEY_FEATURES)?, intermediate.row_range(ONES..ONES + 1)?);
     share_rows(pass.threads, FEATURES, 0..VALUES, products, &|rows, products| {
-        token_products(pass.level, &v.row_range(rows)?, &k_features, products)
+        let of_values = rows.start..rows.end.min(T2T_WIDTH);
+        let (values, sums) = products.split_at_mut(FEATURES * of_values.len());
+        token_products(pass.level, &v.row_range(of_values)?, &k_features, values)?;
+        if sums.is_empty() { Ok(()) } else { token_products(pass.level, &ones, &k_features, sums) }
     })?;
     let packed = PackedMatrix::pack(&View::new(products, VALUES, FEATURES)?, packed)?;
-    pass.done(Operation::Attention, VALUES * FEATURES * intermediate.columns());
+    pass.done(Operation::Attention, VALUES * FEATURES * v.columns());
     Ok(packed)
 }
 
