@@ -240,7 +240,8 @@ fn exponentials_of_query<S: Simd>(
     }
     let max = scores.iter().fold(f32::NEG_INFINITY, |max, &score| if score > max { score } else { max });
     for scores in scores.chunks_mut(S::LANES) {
-        s.store_up_to(exp(s, s.sub(s.load_up_to(scores), s.splat(max))), scores);
+        let [e] = exp(s, [s.sub(s.load_up_to(scores), s.splat(max))]);
+        s.store_up_to(e, scores);
     }
     scores.iter().fold(0.0, |sum, e| sum + e)
 }

@@ -55,7 +55,11 @@ impl<S: Simd> ColumnBlock<S> for Exponentials<'_, '_> {
             let row = self.out.at_start(start, block.clone());
             let mut y = load::<S, V>(s, row);
             for v in 0..V {
-                y[v] = s.mul(exp(s, s.mul_add(squares[v], s.splat(-0.5), y[v])), scale);
+                y[v] = s.mul_add(squares[v], s.splat(-0.5), y[v]);
+            }
+            y = exp(s, y);
+            for y in &mut y {
+                *y = s.mul(*y, scale);
             }
             store(s, y, row);
         }

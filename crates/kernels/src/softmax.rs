@@ -70,7 +70,10 @@ impl<S: Simd> ColumnBlock<S> for Softmax<'_, '_> {
 pub(crate) fn exponentials<S: Simd, const V: usize>(s: S, row: &mut [f32], max: &[S::F32], sums: &mut [S::F32; V]) {
     let mut e = load::<S, V>(s, row);
     for v in 0..V {
-        e[v] = exp(s, s.sub(e[v], max[v]));
+        e[v] = s.sub(e[v], max[v]);
+    }
+    e = exp(s, e);
+    for v in 0..V {
         sums[v] = s.add(sums[v], e[v]);
     }
     store(s, e, row);
