@@ -9,8 +9,12 @@ use crate::{Error, Level, View, ViewMut};
 
 /// Normalises each column over its rows: `out[r] = (x[r] - mean) / sqrt(variance + eps) * gamma[r] + beta[r]`.
 ///
-/// `x` is channels x tokens in any row order: a shuffled view costs nothing here. `out` may be the packed panel that the
-/// next product reads. The variance is the mean square of the deviations, as in PyTorch's `layer_norm`.
+/// `x` is channels x tokens in any row order: a shuffled view costs nothing here. `out` may be the panel that the next product
+/// reads.
+///
+/// Mean and variance come from one pass over deviations from a center, the mean of the first eighth of the rows. That mean is
+/// within sqrt(8) standard deviations of the whole's, whatever the values, so the variance keeps all but the rounding of 9
+/// times itself: no offset of the values is lost, as it would be in a difference of their own squares.
 ///
 /// ```
 /// use kernels::{Level, View, ViewMut, layer_norm};
@@ -64,69 +68,77 @@ impl<S: Simd> ColumnBlock<S> for LayerNorm<'_, '_> {
     #[inline(always)]
     fn block<const V: usize>(&mut self, s: S, column: usize, columns: usize) {
         let block = column..column + columns;
-        let zero = [s.splat(0.0); V];
-        let mean = self.mean_deviation::<S, V, 1>(s, &block, zero);
-        let mut scale = self.mean_deviation::<S, V, 2>(s, &block, mean);
-        for scale in &mut scale {
-            *scale = s.div(s.splat(1.0), s.sqrt(s.add(*scale, s.splat(self.eps))));
+        let center = self.center::<S, V>(s, &block);
+        let [mut mean, mut scale] = self.moments(s, &block, center);
+        for v in 0..V {
+            let variance = s.sub(scale[v], s.mul(mean[v], mean[v]));
+            let variance = s.max(s.splat(0.0), variance);
+            scale[v] = s.div(s.splat(1.0), s.sqrt(s.add(variance, s.splat(self.eps))));
+            mean[v] = s.add(center[v], mean[v]);
         }
-        let rows = 0..self.x.rows();
-        let starts = self.x.starts(rows.clone()).zip(self.out.starts(rows));
-        for ((from, to), (gamma, beta)) in starts.zip(self.gamma.iter().zip(self.beta)) {
-            let (gamma, beta) = (s.splat(*gamma), s.splat(*beta));
+        let mut to = self.out.starts(0..self.x.rows());
+        for (r, from) in self.x.starts(0..self.x.rows()).enumerate() {
             let mut y = load::<S, V>(s, self.x.at_start(from, block.clone()));
+            let (gamma, beta) = (s.splat(self.gamma[r]), s.splat(self.beta[r]));
             for v in 0..V {
                 y[v] = s.mul_add(s.mul(s.sub(y[v], mean[v]), scale[v]), gamma, beta);
             }
+            let to = to.next().expect("as many rows");
             store(s, y, self.out.at_start(to, block.clone()));
         }
     }
 }
 
 impl LayerNorm<'_, '_> {
-    /// The mean over the rows of `(x - center)^POWER`, in 4 partial sums by `r mod 4` so that additions need not wait for
-    /// each other.
+    /// The mean of the first eighth of the rows.
     #[inline(always)]
-    fn mean_deviation<S: Simd, const V: usize, const POWER: u32>(
-        &self,
-        s: S,
-        block: &Range<usize>,
-        center: [S::F32; V],
-    ) -> [S::F32; V] {
-        let mut sums = [[s.splat(0.0); V]; 4];
+    fn center<S: Simd, const V: usize>(&self, s: S, block: &Range<usize>) -> [S::F32; V] {
+        let rows = self.x.rows().div_ceil(8);
+        let mut sum = [s.splat(0.0); V];
+        for start in self.x.starts(0..rows) {
+            let x = load::<S, V>(s, self.x.at_start(start, block.clone()));
+            for v in 0..V {
+                sum[v] = s.add(sum[v], x[v]);
+            }
+        }
+        for sum in &mut sum {
+            *sum = s.mul(*sum, s.splat(1.0 / rows as f32));
+        }
+        sum
+    }
+
+    /// The means over the rows of `x - center` and of its square, each in 2 partial sums by the row's parity, so that additions
+    /// need not wait for each other.
+    #[inline(always)]
+    fn moments<S: Simd, const V: usize>(&self, s: S, block: &Range<usize>, center: [S::F32; V]) -> [[S::F32; V]; 2] {
+        let mut sums = [[[s.splat(0.0); V]; 2]; 2];
         let rows = self.x.rows();
         let mut starts = self.x.starts(0..rows);
-        for _ in 0..rows / 4 {
-            for sum in &mut sums {
-                let start = starts.next().expect("four more rows");
-                add_deviation::<S, V, POWER>(s, sum, load(s, self.x.at_start(start, block.clone())), center);
+        for _ in 0..rows / 2 {
+            for sums in &mut sums {
+                let start = starts.next().expect("two more rows");
+                add_moments(s, load(s, self.x.at_start(start, block.clone())), center, sums);
             }
         }
         for start in starts {
-            add_deviation::<S, V, POWER>(s, &mut sums[0], load(s, self.x.at_start(start, block.clone())), center);
+            add_moments(s, load(s, self.x.at_start(start, block.clone())), center, &mut sums[0]);
         }
-        let [mut mean, b, c, d] = sums;
-        for v in 0..V {
-            let sum = s.add(s.add(mean[v], b[v]), s.add(c[v], d[v]));
-            mean[v] = s.mul(sum, s.splat(1.0 / self.x.rows() as f32));
+        let [mut moments, odd] = sums;
+        for (moment, odd) in moments.iter_mut().zip(&odd) {
+            for v in 0..V {
+                moment[v] = s.mul(s.add(moment[v], odd[v]), s.splat(1.0 / rows as f32));
+            }
         }
-        mean
+        moments
     }
 }
 
-/// `sum += (x - center)^POWER`
+/// Adds `x - center` and its square.
 #[inline(always)]
-fn add_deviation<S: Simd, const V: usize, const POWER: u32>(
-    s: S,
-    sum: &mut [S::F32; V],
-    x: [S::F32; V],
-    center: [S::F32; V],
-) {
+fn add_moments<S: Simd, const V: usize>(s: S, x: [S::F32; V], center: [S::F32; V], sums: &mut [[S::F32; V]; 2]) {
     for v in 0..V {
         let deviation = s.sub(x[v], center[v]);
-        sum[v] = match POWER {
-            1 => s.add(sum[v], deviation),
-            _ => s.mul_add(deviation, deviation, sum[v]),
-        };
+        sums[0][v] = s.add(sums[0][v], deviation);
+        sums[1][v] = s.mul_add(deviation, deviation, sums[1][v]);
     }
 }

@@ -156,6 +156,28 @@ fn layer_norm_over_sizes_and_offsets() {
     }
 }
 
+/// The worst that can happen to a variance around the mean of the first eighth of the rows: they are far from all others.
+#[test]
+fn layer_norm_of_outliers_in_front() {
+    for level in levels() {
+        for rows in [8, 48, 192] {
+            for far in [-1e4, 30.0, 1e6] {
+                let x: Vec<f32> =
+                    paint(rows, 1).iter().enumerate().map(|(r, x)| if r < rows / 8 { far } else { *x }).collect();
+                let (ones, zeros) = (vec![1.0; rows], vec![0.0; rows]);
+                let mut out = vec![f32::NAN; rows];
+                let mut view = ViewMut::new(&mut out, rows, 1).unwrap();
+                layer_norm(level, &View::new(&x, rows, 1).unwrap(), &ones, &zeros, 1e-5, &mut view).unwrap();
+                let mut exact = to_f64(&x);
+                reference::layer_norm(&mut exact, 1, &to_f64(&ones), &to_f64(&zeros), f64::from(1e-5_f32));
+                // Half the rows are added one after the other, most of them alike, so that roundings do not cancel.
+                let tolerance = 2.0 * (rows as f64 / 2.0 + 9.0) * 6e-8;
+                assert_close(&format!("{level} {rows} rows, {far}"), &out, &exact, tolerance);
+            }
+        }
+    }
+}
+
 #[test]
 fn layer_norm_reads_through_a_shuffled_view() {
     let (dim, n) = (10, 13);
