@@ -1,7 +1,9 @@
 //! Columns of panels in another order: what shifted windows and merged patches read.
 //!
-//! Tokens that are neighbours in the new order mostly were in the old one, a few at a time, so values are copied in fours.
+//! Tokens that are neighbours in the new order were neighbours in the old one, or next but one, a few at a time: such runs are
+//! worked out once, and each is copied in a number of rows.
 
+use core::array::from_fn;
 use core::iter::Peekable;
 
 use crate::{Panels, ViewMut};
@@ -10,6 +12,8 @@ use crate::{Panels, ViewMut};
 const WIDTH: usize = 4;
 /// Runs whose places are worked out together, for all rows.
 const RUNS: usize = 64;
+/// Rows in which a run is copied before the next run: few enough that their cache lines stay for the next.
+const ROWS: usize = 32;
 
 /// `out[i][c] = source[rows[i]][columns[c]]`
 ///
@@ -33,9 +37,7 @@ pub fn gather_columns(
 ) {
     let count = out.rows();
     for_each_chunk(source, columns.take(out.columns()), |chunk| {
-        for (i, row) in rows.clone().take(count).enumerate() {
-            chunk.read(row, out.row_mut(i).expect("contiguous rows"), |y, x| *y = x);
-        }
+        chunk.read(rows.clone().take(count), out, |y, x| *y = x);
     });
 }
 
@@ -53,13 +55,12 @@ pub fn gather_columns(
 /// # Panics
 /// As [`gather_columns`].
 pub fn add_gathered_columns(scale: f32, source: &Panels, columns: impl Iterator<Item = usize>, out: &mut ViewMut) {
-    let count = out.rows().min(source.rows());
     for_each_chunk(source, columns.take(out.columns()), |chunk| {
-        out.for_each_row(0..count, |row, out| chunk.read(row, out, |y, x| *y = scale * *y + x));
+        chunk.read(0..out.rows().min(source.rows()), out, |y, x| *y = scale * *y + x);
     });
 }
 
-/// Where a run of up to [`WIDTH`] neighbouring columns lies.
+/// Where a run of up to [`WIDTH`] columns lies, which are neighbours or next but one.
 #[derive(Clone, Copy, Default)]
 struct Run {
     /// The place of its first value, in row 0.
@@ -69,6 +70,8 @@ struct Run {
     /// Its first column in the new order.
     column: usize,
     len: usize,
+    /// The values from one column to the next.
+    gap: usize,
 }
 
 /// Some columns of a source.
@@ -94,39 +97,85 @@ impl Chunk<'_> {
     /// Takes the next columns.
     fn fill(&mut self, columns: &mut Peekable<impl Iterator<Item = usize>>) {
         self.count = 0;
-        while let Some(column) = columns.next_if(|_| self.count < RUNS) {
-            let (start, step, left) = self.source.place(column);
-            let mut len = 1;
-            while len < left.min(WIDTH) && columns.next_if_eq(&(column + len)).is_some() {
-                len += 1;
+        let (mut panel, mut start, mut step) = (0..0, 0, 0);
+        while let Some(first) = columns.next_if(|_| self.count < RUNS) {
+            // Mostly the same panel again, which is a division less.
+            if !panel.contains(&first) {
+                (panel, start, step) = self.source.around(first);
             }
-            self.runs[self.count] = Run { start, step, column: self.end, len };
+            let gap = if columns.peek() == Some(&(first + 2)) { 2 } else { 1 };
+            let (mut len, mut next) = (1, first + gap);
+            while len < WIDTH && next < panel.end && columns.next_if_eq(&next).is_some() {
+                (len, next) = (len + 1, next + gap);
+            }
+            self.runs[self.count] = Run { start: start + first - panel.start, step, column: self.end, len, gap };
             self.count += 1;
             self.end += len;
         }
     }
 
-    /// Calls `work` with each place in a row of the result and its value.
+    /// Calls `work` with each place in the columns of `out` and its value, which comes from the row of the source that `rows`
+    /// says.
     #[inline(always)]
-    fn read(&self, row: usize, out: &mut [f32], work: impl Fn(&mut f32, f32)) {
-        assert!(row < self.source.rows(), "row beyond the last");
-        for run in &self.runs[..self.count] {
-            let (from, out) = (&self.source.data()[run.start + row * run.step..], &mut out[run.column..]);
-            // Lengths that the compiler knows.
-            match run.len {
-                1 => each::<1>(from, out, &work),
-                2 => each::<2>(from, out, &work),
-                3 => each::<3>(from, out, &work),
-                _ => each::<WIDTH>(from, out, &work),
+    fn read(&self, rows: impl Iterator<Item = usize>, out: &mut ViewMut, work: impl Fn(&mut f32, f32)) {
+        let mut pairs = rows.zip(out.starts(0..out.rows()));
+        let mut block = [[0; 2]; ROWS];
+        loop {
+            let (mut count, mut end) = (0, 0);
+            for (pair, (row, start)) in block.iter_mut().zip(&mut pairs) {
+                assert!(row < self.source.rows(), "row beyond the last");
+                *pair = [row, start];
+                (count, end) = (count + 1, end.max(start + self.end));
+            }
+            if count == 0 {
+                return;
+            }
+            self.read_rows(&block[..count], out.at_start(0, 0..end), &work);
+        }
+    }
+
+    /// [`Chunk::read`] for some rows: of the source, and where they start in `out`.
+    fn read_rows(&self, pairs: &[[usize; 2]], out: &mut [f32], work: &impl Fn(&mut f32, f32)) {
+        for runs in self.runs[..self.count].chunk_by(|a, b| a.step == b.step) {
+            let mut starts = [[0; 2]; ROWS];
+            for (starts, [row, start]) in starts.iter_mut().zip(pairs) {
+                *starts = [row * runs[0].step, *start];
+            }
+            let starts = &starts[..pairs.len()];
+            for run in runs {
+                let (from, out) = (&self.source.data()[run.start..], &mut out[run.column..]);
+                // Lengths that the compiler knows.
+                match [run.len, run.gap] {
+                    [1, _] => each::<1, 1>(starts, from, out, work),
+                    [2, 1] => each::<2, 1>(starts, from, out, work),
+                    [3, 1] => each::<3, 1>(starts, from, out, work),
+                    [_, 1] => each::<4, 1>(starts, from, out, work),
+                    [2, _] => each::<2, 2>(starts, from, out, work),
+                    [3, _] => each::<3, 2>(starts, from, out, work),
+                    _ => each::<4, 2>(starts, from, out, work),
+                }
             }
         }
     }
 }
 
-/// Calls `work` with N places and their values.
-#[inline(always)]
-fn each<const N: usize>(from: &[f32], out: &mut [f32], work: impl Fn(&mut f32, f32)) {
-    out[..N].iter_mut().zip(&from[..N]).for_each(|(y, x)| work(y, *x));
+/// Calls `work` for the N places of a run in each row of `out`, and their values, GAP apart in `from`; `starts` are where the
+/// rows start in both.
+///
+/// A function of its own for each length: within the loops around it, it takes longer.
+#[inline(never)]
+fn each<const N: usize, const GAP: usize>(
+    starts: &[[usize; 2]],
+    from: &[f32],
+    out: &mut [f32],
+    work: &impl Fn(&mut f32, f32),
+) {
+    for [row, start] in starts {
+        let from = &from[*row..][..(N - 1) * GAP + 1];
+        let values: [f32; N] = from_fn(|i| from[i * GAP]);
+        let out = out[*start..].first_chunk_mut::<N>().expect("a run lies within its row");
+        out.iter_mut().zip(values).for_each(|(y, x)| work(y, x));
+    }
 }
 
 #[cfg(test)]
