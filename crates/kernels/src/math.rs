@@ -16,7 +16,7 @@ pub(crate) fn exp<S: Simd, const N: usize>(s: S, x: [S::F32; N]) -> [S::F32; N] 
     /// Below this binary logarithm the result would leave the normal range.
     const LOWEST: f32 = -125.49;
     /// `2^r` to a relative 9.2e-8.
-    #[allow(clippy::excessive_precision, reason = "as fitted")]
+    #[allow(clippy::excessive_precision, clippy::approx_constant, reason = "as fitted")]
     const P: [f32; 6] = [1.0, 0.693_147_00, 0.240_222_41, 0.055_507_343, 0.009_671_566_1, 0.001_326_465_9];
 
     let mut log = x;
