@@ -12,7 +12,7 @@ use crate::{Panels, ViewMut};
 const WIDTH: usize = 4;
 /// Runs whose places are worked out together, for all rows.
 const RUNS: usize = 64;
-/// Rows in which a run is copied before the next run: few enough that their cache lines stay for the next.
+/// Rows in which a run is copied before the next run: few enough that their cache lines stay for it. 8 to 96 take the same time.
 const ROWS: usize = 32;
 
 /// `out[i][c] = source[rows[i]][columns[c]]`
@@ -35,9 +35,8 @@ pub fn gather_columns(
     columns: impl Iterator<Item = usize>,
     out: &mut ViewMut,
 ) {
-    let count = out.rows();
     for_each_chunk(source, columns.take(out.columns()), |chunk| {
-        chunk.read(rows.clone().take(count), out, |y, x| *y = x);
+        chunk.read(rows.clone(), out, |y, x| *y = x);
     });
 }
 
@@ -97,27 +96,22 @@ impl Chunk<'_> {
     /// Takes the next columns.
     fn fill(&mut self, columns: &mut Peekable<impl Iterator<Item = usize>>) {
         self.count = 0;
-        let (mut panel, mut start, mut step) = (0..0, 0, 0);
-        while let Some(first) = columns.next_if(|_| self.count < RUNS) {
-            // Mostly the same panel again, which is a division less.
-            if !panel.contains(&first) {
-                (panel, start, step) = self.source.around(first);
+        while let Some(column) = columns.next_if(|_| self.count < RUNS) {
+            let (start, step, left) = self.source.place(column);
+            let gap = if columns.peek() == Some(&(column + 2)) { 2 } else { 1 };
+            let mut len = 1;
+            while len < WIDTH && len * gap < left && columns.next_if_eq(&(column + len * gap)).is_some() {
+                len += 1;
             }
-            let gap = if columns.peek() == Some(&(first + 2)) { 2 } else { 1 };
-            let (mut len, mut next) = (1, first + gap);
-            while len < WIDTH && next < panel.end && columns.next_if_eq(&next).is_some() {
-                (len, next) = (len + 1, next + gap);
-            }
-            self.runs[self.count] = Run { start: start + first - panel.start, step, column: self.end, len, gap };
+            self.runs[self.count] = Run { start, step, column: self.end, len, gap };
             self.count += 1;
             self.end += len;
         }
     }
 
-    /// Calls `work` with each place in the columns of `out` and its value, which comes from the row of the source that `rows`
-    /// says.
+    /// Calls `work` with each place in these columns of `out` and its value, which comes from the row that `rows` says.
     #[inline(always)]
-    fn read(&self, rows: impl Iterator<Item = usize>, out: &mut ViewMut, work: impl Fn(&mut f32, f32)) {
+    fn read(&self, rows: impl Iterator<Item = usize>, out: &mut ViewMut, work: impl Fn(&mut f32, f32) + Copy) {
         let mut pairs = rows.zip(out.starts(0..out.rows()));
         let mut block = [[0; 2]; ROWS];
         loop {
@@ -130,12 +124,13 @@ impl Chunk<'_> {
             if count == 0 {
                 return;
             }
-            self.read_rows(&block[..count], out.at_start(0, 0..end), &work);
+            self.read_rows(&block[..count], out.at_start(0, 0..end), work);
         }
     }
 
-    /// [`Chunk::read`] for some rows: of the source, and where they start in `out`.
-    fn read_rows(&self, pairs: &[[usize; 2]], out: &mut [f32], work: &impl Fn(&mut f32, f32)) {
+    /// [`Chunk::read`] for pairs of a row of the source and where its row of `out` starts.
+    #[inline(always)]
+    fn read_rows(&self, pairs: &[[usize; 2]], out: &mut [f32], work: impl Fn(&mut f32, f32) + Copy) {
         for runs in self.runs[..self.count].chunk_by(|a, b| a.step == b.step) {
             let mut starts = [[0; 2]; ROWS];
             for (starts, [row, start]) in starts.iter_mut().zip(pairs) {
@@ -146,32 +141,33 @@ impl Chunk<'_> {
                 let (from, out) = (&self.source.data()[run.start..], &mut out[run.column..]);
                 // Lengths that the compiler knows.
                 match [run.len, run.gap] {
-                    [1, _] => each::<1, 1>(starts, from, out, work),
-                    [2, 1] => each::<2, 1>(starts, from, out, work),
-                    [3, 1] => each::<3, 1>(starts, from, out, work),
-                    [_, 1] => each::<4, 1>(starts, from, out, work),
-                    [2, _] => each::<2, 2>(starts, from, out, work),
-                    [3, _] => each::<3, 2>(starts, from, out, work),
-                    _ => each::<4, 2>(starts, from, out, work),
+                    [1, _] => each_row::<1, 1>(starts, from, out, work),
+                    [2, 1] => each_row::<2, 1>(starts, from, out, work),
+                    [3, 1] => each_row::<3, 1>(starts, from, out, work),
+                    [_, 1] => each_row::<WIDTH, 1>(starts, from, out, work),
+                    [2, _] => each_row::<2, 2>(starts, from, out, work),
+                    [3, _] => each_row::<3, 2>(starts, from, out, work),
+                    _ => each_row::<WIDTH, 2>(starts, from, out, work),
                 }
             }
         }
     }
 }
 
-/// Calls `work` for the N places of a run in each row of `out`, and their values, GAP apart in `from`; `starts` are where the
-/// rows start in both.
+/// Calls `work` in each row with the N places of a run and their values, which lie GAP from each other; `starts` has where the
+/// rows begin in `from` and `out`.
 ///
 /// A function of its own for each length: within the loops around it, it takes longer.
 #[inline(never)]
-fn each<const N: usize, const GAP: usize>(
+fn each_row<const N: usize, const GAP: usize>(
     starts: &[[usize; 2]],
     from: &[f32],
     out: &mut [f32],
-    work: &impl Fn(&mut f32, f32),
+    work: impl Fn(&mut f32, f32),
 ) {
     for [row, start] in starts {
         let from = &from[*row..][..(N - 1) * GAP + 1];
+        // All values, then all places: the compiler does not have to ask whether one is the other.
         let values: [f32; N] = from_fn(|i| from[i * GAP]);
         let out = out[*start..].first_chunk_mut::<N>().expect("a run lies within its row");
         out.iter_mut().zip(values).for_each(|(y, x)| work(y, x));
@@ -186,10 +182,11 @@ mod tests {
     use std::vec;
     use std::vec::Vec;
 
-    /// Runs of all lengths, across panels, to the last value of the data, in more runs than a chunk has.
+    /// Runs of all lengths and gaps, across panels, to the last value of the data, in more runs than a chunk has and more rows
+    /// than are read together.
     #[test]
     fn columns_come_from_their_places() {
-        let (rows, columns) = (3, 150);
+        let (rows, columns) = (ROWS + 7, 150);
         let x: Vec<f32> = (0..rows * columns).map(|i| i as f32).collect();
         for layout in
             [PanelLayout::single(columns), Level::PORTABLE.panels(columns), Level::PORTABLE.panels_of_width(columns, 7)]
@@ -197,15 +194,15 @@ mod tests {
             let mut data = vec![f32::NAN; rows * layout.padded()];
             layout.cut(&View::new(&x, rows, columns).unwrap(), &mut data).unwrap();
             let source = Panels::new(&data, rows, layout).unwrap();
-            for (stride, shift) in [(1, 0), (1, 5), (7, 0), (149, 3), (51, 149)] {
+            for (stride, shift) in [(1, 0), (1, 5), (2, 0), (2, 3), (7, 0), (149, 3), (51, 149)] {
                 // Pieces of some length, in another order.
                 for piece in [1, 2, 3, 4, 5, 10, 30] {
                     let places: Vec<usize> =
                         (0..columns).map(|c| ((c / piece * stride + shift) * piece + c % piece) % columns).collect();
-                    let mut out = vec![0.0; 2 * columns];
-                    let mut view = ViewMut::new(&mut out, 2, columns).unwrap();
-                    gather_columns(&source, [2, 0].into_iter(), places.iter().copied(), &mut view);
-                    for (i, row) in [2, 0].into_iter().enumerate() {
+                    let mut out = vec![0.0; rows * columns];
+                    let mut view = ViewMut::new(&mut out, rows, columns).unwrap();
+                    gather_columns(&source, (0..rows).rev(), places.iter().copied(), &mut view);
+                    for (i, row) in (0..rows).rev().enumerate() {
                         for (c, place) in places.iter().enumerate() {
                             assert_eq!(out[i * columns + c], x[row * columns + place], "{layout:?} {stride} {piece}");
                         }

@@ -302,21 +302,20 @@ impl<'a> Panels<'a> {
     /// If the column is beyond the last.
     #[inline]
     pub fn column(&self, column: usize) -> Column<'a> {
-        let (columns, start, stride) = self.around(column);
-        Column { data: self.data.get(start + column - columns.start..).unwrap_or(&[]), stride, len: self.rows.1 }
+        let (start, stride, _) = self.place(column);
+        Column { data: self.data.get(start..).unwrap_or(&[]), stride, len: self.rows.1 }
     }
 
-    /// The columns in the panel of a column, where the first of them has its first value in [`Panels::data`], and the values
-    /// from one row to the next.
+    /// Where a column's first value lies in [`Panels::data`], the values from one row to the next, and how many columns follow
+    /// in its panel, itself included.
     #[inline]
-    pub(crate) fn around(&self, column: usize) -> (Range<usize>, usize, usize) {
-        let (first, len) = self.columns;
-        assert!(column < len, "column beyond the last");
-        let panel = self.layout.panel_of(first + column);
+    pub(crate) fn place(&self, column: usize) -> (usize, usize, usize) {
+        assert!(column < self.columns.1, "column beyond the last");
+        let column = self.columns.0 + column;
+        let panel = self.layout.panel_of(column);
         let range = self.layout.range(panel);
-        let (left, right) = (range.start.max(first), range.end.min(first + len));
-        let start = self.start(panel, self.rows.0) + left - range.start;
-        (left - first..right - first, start, self.layout.width(panel))
+        let start = self.start(panel, self.rows.0) + column - range.start;
+        (start, self.layout.width(panel), range.end.min(self.columns.0 + self.columns.1) - column)
     }
 
     /// All panels' values, whatever rows and columns were taken.
