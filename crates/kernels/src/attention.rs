@@ -1,7 +1,5 @@
 //! Scaled dot-product attention, fused per block of queries: scores, softmax and context stay in the near caches.
 
-use core::array::from_fn;
-
 use crate::columns::{ColumnBlock, for_each_block, load, store};
 use crate::error::{check_at_least, check_shape};
 use crate::math::exp;
@@ -182,10 +180,6 @@ impl Head<'_, '_> {
             let (scores, depth) = (&mut scores[piece.first..], self.k.rows());
             for_each_block(s, piece.columns, &mut KeyScores { q, k, depth, queries: columns, keys, scores });
         }
-        if columns == 1 {
-            let inverse = 1.0 / exponentials_of_query(s, scale, &added, column, scores);
-            return self.context_of_query(s, column, inverse);
-        }
         let p = &mut p[..keys * S::LANES];
         p.fill(0.0);
         let mut inverse = [0.0; MAX_LANES];
@@ -198,29 +192,6 @@ impl Head<'_, '_> {
         }
         let mut tiles = Context { v: &self.v, p, inverse: &[s.load(&inverse)], out: self.out };
         cover_rows::<S, _, 1>(s, self.v.rows(), column, columns, &mut tiles);
-    }
-
-    /// The context of a single query, whose exponentials lie at the front of the scratch: value by value, in half the time of
-    /// vectors with one lane in use.
-    #[inline(always)]
-    fn context_of_query<S: Simd>(&mut self, s: S, column: usize, inverse: f32) {
-        /// Channels at a time: enough that multiply-adds need not wait for each other.
-        const CHANNELS: usize = 8;
-        let (p, channels) = (&self.scratch[..self.v.columns()], self.v.rows());
-        for first in (0..channels).step_by(CHANNELS) {
-            let mut sums = [0.0; CHANNELS];
-            for piece in self.v.pieces() {
-                // Channels beyond the last repeat it.
-                let rows: [&[f32]; CHANNELS] =
-                    from_fn(|c| &piece.data[(first + c).min(channels - 1) * piece.step..][..piece.columns]);
-                for (k, p) in p[piece.first..][..piece.columns].iter().enumerate() {
-                    for (sum, row) in sums.iter_mut().zip(&rows) {
-                        *sum = s.mul_add_one(row[k], *p, *sum);
-                    }
-                }
-            }
-            self.out.for_each_row(first..channels.min(first + CHANNELS), |c, row| row[column] = sums[c] * inverse);
-        }
     }
 }
 

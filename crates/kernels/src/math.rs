@@ -45,7 +45,7 @@ pub(crate) fn exp<S: Simd, const N: usize>(s: S, x: [S::F32; N]) -> [S::F32; N] 
     y
 }
 
-/// `x (1 + erf(x / sqrt 2)) / 2` to within 5e-7; NaN stays.
+/// `x (1 + erf(x / sqrt 2)) / 2` to within 5.1e-7; NaN stays.
 ///
 /// With the normal distribution's upper tail T it is `max(x, 0) - |x| T(|x|)`, and T's 32nd root is so smooth that a polynomial
 /// of degree 5 will do. From 5.5 on the product is 1e-7 and no smaller.
@@ -143,6 +143,7 @@ mod tests {
                     } else {
                         let rounding = 8e-8 * f64::from(x).abs() * exact;
                         let error = ((f64::from(y) - exact).abs() - rounding) / reference::ulp(exact);
+                        assert!(error.is_finite(), "{level}: exp({x}) = {y}");
                         worst = if error <= worst.0 { worst } else { (error, x) };
                     }
                 });
@@ -162,11 +163,13 @@ mod tests {
                     let exact = reference::gelu(f64::from(x.max(-1e30)));
                     // Below 2^-10 the result is proportional to x, and so is the error.
                     let scale = f64::from(x.abs()).clamp(1e-30, 1e-3) / 1e-3;
-                    let error = if x > 8.0 { f64::from(y - x) } else { (f64::from(y) - exact) / scale };
-                    worst = if error.abs() <= worst.0 { worst } else { (error.abs(), x) };
+                    // Up there it is x, infinity included.
+                    let error = if x > 8.0 && y == x { 0.0 } else { ((f64::from(y) - exact) / scale).abs() };
+                    assert!(error.is_finite(), "{level}: gelu({x}) = {y}");
+                    worst = if error <= worst.0 { worst } else { (error, x) };
                 });
             }
-            let bound = if level == Level::PORTABLE { 8e-7 } else { 5e-7 };
+            let bound = if level == Level::PORTABLE { 8e-7 } else { 5.1e-7 };
             assert!(worst.0 <= bound, "{level}: off by {:e} at {}", worst.0, worst.1);
         }
     }

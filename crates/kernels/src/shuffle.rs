@@ -110,14 +110,7 @@ impl ChannelOrder {
 
     /// The channels in order of position.
     pub fn iter(self) -> impl ExactSizeIterator<Item = usize> + Clone {
-        self.walk(0, self.channels)
-    }
-
-    /// The channels of `len` positions from `first` on, a step costing an addition where [`ChannelOrder::channel`] divides.
-    #[inline(always)]
-    pub(crate) fn walk(self, first: usize, len: usize) -> Walk {
-        let next = if len == 0 { 0 } else { self.channel(first) };
-        Walk { order: self, position: first, end: first + len, next }
+        Walk { order: self, position: 0, next: 0 }
     }
 
     /// How many times this order must be applied to give the identity: the multiplicative order of the stride.
@@ -152,12 +145,11 @@ impl ChannelOrder {
     }
 }
 
-/// The channels of consecutive positions.
+/// The channels in order of position, a step costing an addition where [`ChannelOrder::channel`] divides.
 #[derive(Clone)]
-pub(crate) struct Walk {
+struct Walk {
     order: ChannelOrder,
     position: usize,
-    end: usize,
     /// The channel at `position`.
     next: usize,
 }
@@ -167,7 +159,7 @@ impl Iterator for Walk {
 
     #[inline(always)]
     fn next(&mut self) -> Option<usize> {
-        if self.position == self.end {
+        if self.position == self.order.channels {
             return None;
         }
         let channel = self.next;
@@ -184,7 +176,8 @@ impl Iterator for Walk {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.end - self.position, Some(self.end - self.position))
+        let left = self.order.channels - self.position;
+        (left, Some(left))
     }
 }
 

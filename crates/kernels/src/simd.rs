@@ -62,9 +62,6 @@ pub(crate) trait Simd: Copy {
     /// `a * b + c`
     fn mul_add(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32;
 
-    /// `a * b + c` for single values, rounded as [`Simd::mul_add`] does.
-    fn mul_add_one(self, a: f32, b: f32, c: f32) -> f32;
-
     /// `if a > b { a } else { b }`: b where either is NaN.
     fn max(self, a: Self::F32, b: Self::F32) -> Self::F32;
 

@@ -199,10 +199,6 @@ impl Simd for Avx2 {
         avx2!(_mm256_fmadd_ps(a, b, c))
     }
     #[inline(always)]
-    fn mul_add_one(self, a: f32, b: f32, c: f32) -> f32 {
-        avx2!(_mm_cvtss_f32(_mm_fmadd_ss(_mm_set_ss(a), _mm_set_ss(b), _mm_set_ss(c))))
-    }
-    #[inline(always)]
     fn max(self, a: __m256, b: __m256) -> __m256 {
         avx2!(_mm256_max_ps(a, b))
     }

@@ -108,10 +108,6 @@ impl Simd for Avx512 {
         avx512!(_mm512_fmadd_ps(a, b, c))
     }
     #[inline(always)]
-    fn mul_add_one(self, a: f32, b: f32, c: f32) -> f32 {
-        avx512!(_mm_cvtss_f32(_mm_fmadd_ss(_mm_set_ss(a), _mm_set_ss(b), _mm_set_ss(c))))
-    }
-    #[inline(always)]
     fn max(self, a: __m512, b: __m512) -> __m512 {
         avx512!(_mm512_max_ps(a, b))
     }

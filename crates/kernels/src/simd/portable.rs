@@ -61,10 +61,6 @@ impl Simd for Portable {
         a * b + c
     }
     #[inline(always)]
-    fn mul_add_one(self, a: f32, b: f32, c: f32) -> f32 {
-        a * b + c
-    }
-    #[inline(always)]
     fn max(self, a: f32x4, b: f32x4) -> f32x4 {
         b.simd_lt(a).select(a, b)
     }
