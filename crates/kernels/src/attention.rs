@@ -12,6 +12,10 @@ use crate::{Error, Level, Panels, View, ViewMut};
 /// The most queries that are worked on at a time, in vectors.
 const MAX_BLOCK: usize = 4;
 
+/// The binary logarithm of the smallest exponential: nothing beside the largest, which is 1, and yet so large that its products
+/// with values are not subnormal, which some processors are slow at.
+const LOWEST: f32 = -100.0;
+
 const OPERATION: &str = "attention";
 
 /// Scratch that [`attention`] needs for so many keys, in f32.
@@ -158,7 +162,7 @@ impl Head<'_, '_> {
         }
         let mut sums = [s.splat(0.0); V];
         for row in scores.chunks_exact_mut(width) {
-            exponentials(s, row, &max, &mut sums);
+            exponentials(s, row, &max, LOWEST, &mut sums);
         }
         for sum in &mut sums {
             *sum = s.div(s.splat(1.0), *sum);
@@ -211,7 +215,7 @@ fn exponentials_of_query<S: Simd>(
     }
     let max = scores.iter().fold(f32::NEG_INFINITY, |max, &score| if score > max { score } else { max });
     for scores in scores.chunks_mut(S::LANES) {
-        let [e] = exp(s, [s.sub(s.load_up_to(scores), s.splat(max))]);
+        let [e] = exp(s, [s.sub(s.load_up_to(scores), s.splat(max))], LOWEST);
         s.store_up_to(e, scores);
     }
     scores.iter().fold(0.0, |sum, e| sum + e)

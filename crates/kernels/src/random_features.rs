@@ -55,9 +55,10 @@ impl<S: Simd> ColumnBlock<S> for Exponentials<'_, '_> {
             let row = self.out.at_start(start, block.clone());
             let mut y = load::<S, V>(s, row);
             for v in 0..V {
-                y[v] = s.mul_add(squares[v], s.splat(-0.5), y[v]);
+                // Where the exponential becomes infinity.
+                y[v] = s.min(s.splat(88.722_84), s.mul_add(squares[v], s.splat(-0.5), y[v]));
             }
-            y = exp(s, y);
+            y = exp(s, y, -126.0);
             for y in &mut y {
                 *y = s.mul(*y, scale);
             }

@@ -74,9 +74,16 @@ pub(crate) trait Simd: Copy {
     /// `|x|`
     fn abs(self, x: Self::F32) -> Self::F32;
 
-    /// `x * 2^n` for normal `x`, where the result is normal too, and infinity for 1 and 128; n is given as
-    /// [`ROUNDING`]` + n`, at which an f32 has its integer in its last bits: they are added to the exponent.
-    fn add_exponent(self, x: Self::F32, n: Self::F32) -> Self::F32;
+    /// The nearest integer, ties to even, of `|x|` below 2^22.
+    #[inline(always)]
+    fn round(self, x: Self::F32) -> Self::F32 {
+        /// 1.5 * 2^23, at which an f32 has no fraction bits left.
+        const ROUNDING: f32 = 12_582_912.0;
+        self.sub(self.add(x, self.splat(ROUNDING)), self.splat(ROUNDING))
+    }
+
+    /// `x * 2^n` for integers n, where `x` and the result are normal; infinity for 1 and 128, NaN where both are.
+    fn scale(self, x: Self::F32, n: Self::F32) -> Self::F32;
 
     /// `LANES` rows of a packed matrix at one k: 8 at `p`, or a part of them; further groups of 8 stand `group` values apart.
     ///
@@ -170,9 +177,6 @@ pub(crate) trait Simd: Copy {
         out.copy_from_slice(&lanes[..out.len()]);
     }
 }
-
-/// 1.5 * 2^23, at which an f32 has no fraction bits left: adding it rounds |x| below 2^22 to the nearest integer, ties to even.
-pub(crate) const ROUNDING: f32 = 12_582_912.0;
 
 /// The values from one element of a tile's factors to the next.
 #[derive(Clone, Copy)]

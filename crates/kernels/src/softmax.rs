@@ -7,8 +7,8 @@ use crate::{Error, Level, ViewMut};
 
 /// Softmax down each column, in place: `y[k] = exp(x[k] - max_j x[j]) / sum_j exp(x[j] - max_j x[j])`.
 ///
-/// With scores as keys x queries this is attention's softmax over the keys. A column with a NaN, with +infinity or with
-/// nothing but -infinity becomes NaN, as in PyTorch.
+/// With scores as keys x queries this is attention's softmax over the keys. Results below 1e-38 are 0. A column with a NaN, with
+/// +infinity or with nothing but -infinity becomes NaN, as in PyTorch.
 ///
 /// ```
 /// use kernels::{Level, ViewMut, softmax};
@@ -27,6 +27,9 @@ pub fn softmax(level: Level, x: &mut ViewMut) -> Result<(), Error> {
     level.run(Softmax(x));
     Ok(())
 }
+
+/// The binary logarithm of the smallest exponential, which counts as 0.
+const LOWEST: f32 = -126.0;
 
 struct Softmax<'a, 'b>(&'a mut ViewMut<'b>);
 
@@ -52,27 +55,34 @@ impl<S: Simd> ColumnBlock<S> for Softmax<'_, '_> {
         }
         let mut sums = [s.splat(0.0); V];
         for start in self.0.starts(rows.clone()) {
-            exponentials(s, self.0.at_start(start, block.clone()), &max, &mut sums);
+            exponentials(s, self.0.at_start(start, block.clone()), &max, LOWEST, &mut sums);
         }
         for start in self.0.starts(rows) {
             let row = self.0.at_start(start, block.clone());
             let mut y = load::<S, V>(s, row);
             for v in 0..V {
-                y[v] = s.div(y[v], sums[v]);
+                let quotient = s.div(y[v], sums[v]);
+                y[v] = s.select_lt(s.splat(f32::MIN_POSITIVE), y[v], quotient, s.sub(quotient, quotient));
             }
             store(s, y, row);
         }
     }
 }
 
-/// Replaces each `x` of a row by `exp(x - max of its column)`, and adds it to its column's sum.
+/// Replaces each `x` of a row by `exp(x - max of its column)`, or `2^lowest` if that is more, and adds it to its column's sum.
 #[inline(always)]
-pub(crate) fn exponentials<S: Simd, const V: usize>(s: S, row: &mut [f32], max: &[S::F32], sums: &mut [S::F32; V]) {
+pub(crate) fn exponentials<S: Simd, const V: usize>(
+    s: S,
+    row: &mut [f32],
+    max: &[S::F32],
+    lowest: f32,
+    sums: &mut [S::F32; V],
+) {
     let mut e = load::<S, V>(s, row);
     for v in 0..V {
         e[v] = s.sub(e[v], max[v]);
     }
-    e = exp(s, e);
+    e = exp(s, e, lowest);
     for v in 0..V {
         sums[v] = s.add(sums[v], e[v]);
     }

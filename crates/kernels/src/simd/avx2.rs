@@ -215,9 +215,13 @@ impl Simd for Avx2 {
         avx2!(_mm256_andnot_ps(_mm256_set1_ps(-0.0), x))
     }
     #[inline(always)]
-    fn add_exponent(self, x: __m256, n: __m256) -> __m256 {
+    fn round(self, x: __m256) -> __m256 {
+        avx2!(_mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(x))
+    }
+    #[inline(always)]
+    fn scale(self, x: __m256, n: __m256) -> __m256 {
         avx2!({
-            let exponent = _mm256_slli_epi32::<23>(_mm256_castps_si256(n));
+            let exponent = _mm256_slli_epi32::<23>(_mm256_cvtps_epi32(n));
             _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(x), exponent))
         })
     }

@@ -124,11 +124,12 @@ impl Simd for Avx512 {
         avx512!(_mm512_abs_ps(x))
     }
     #[inline(always)]
-    fn add_exponent(self, x: __m512, n: __m512) -> __m512 {
-        avx512!({
-            let exponent = _mm512_slli_epi32::<23>(_mm512_castps_si512(n));
-            _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(x), exponent))
-        })
+    fn round(self, x: __m512) -> __m512 {
+        avx512!(_mm512_roundscale_ps::<_MM_FROUND_TO_NEAREST_INT>(x))
+    }
+    #[inline(always)]
+    fn scale(self, x: __m512, n: __m512) -> __m512 {
+        avx512!(_mm512_scalef_ps(x, n))
     }
 }
 

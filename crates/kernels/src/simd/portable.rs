@@ -77,8 +77,9 @@ impl Simd for Portable {
         x.abs()
     }
     #[inline(always)]
-    fn add_exponent(self, x: f32x4, n: f32x4) -> f32x4 {
+    fn scale(self, x: f32x4, n: f32x4) -> f32x4 {
         let (x, n) = (x.to_array(), n.to_array());
-        f32x4::new(core::array::from_fn(|i| f32::from_bits(x[i].to_bits().wrapping_add(n[i].to_bits() << 23))))
+        // Wrapping, as the vectors' instructions are; NaN becomes a 0 and leaves x as it is, NaN.
+        f32x4::new(core::array::from_fn(|i| f32::from_bits(x[i].to_bits().wrapping_add((n[i] as i32 as u32) << 23))))
     }
 }
