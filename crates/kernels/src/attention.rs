@@ -18,13 +18,18 @@ const LOWEST: f32 = -100.0;
 
 const OPERATION: &str = "attention";
 
+/// The most queries that a vector is too long for: measured, 3 to 9 for 16 to 64 channels.
+const MAX_FEW: usize = 6;
+
 /// Scratch that [`attention`] needs for so many keys, in f32.
 ///
 /// ```
 /// assert!(kernels::attention_scratch_len(197) >= 197 * 48);
 /// ```
 pub const fn attention_scratch_len(keys: usize) -> usize {
-    keys.saturating_mul(MAX_BLOCK * MAX_LANES)
+    // Scores of a block, or a block of transposed values, a few queries' scores and a row beside them.
+    let row = keys.div_ceil(MAX_LANES).saturating_mul(MAX_LANES);
+    row.saturating_mul(MAX_BLOCK * MAX_LANES + MAX_FEW + 1)
 }
 
 /// The operands of one head of attention, channel-major.
@@ -134,10 +139,10 @@ impl Kernel for Head<'_, '_> {
 }
 
 impl<S: Simd> ColumnBlock<S> for Head<'_, '_> {
-    /// One block of queries, or the last few that fill no vector.
+    /// One block of queries: the last may fill no vector.
     #[inline(always)]
     fn block<const V: usize>(&mut self, s: S, column: usize, columns: usize) {
-        if V == 1 && columns < S::LANES {
+        if V == 1 && columns <= MAX_FEW && columns < S::LANES {
             self.few_queries(s, column, columns);
         } else {
             self.queries::<S, V>(s, column, columns);
@@ -146,7 +151,7 @@ impl<S: Simd> ColumnBlock<S> for Head<'_, '_> {
 }
 
 impl Head<'_, '_> {
-    /// Whole vectors of queries: scores S^T = K^T Q, their exponentials P, and the context V P / sums.
+    /// Vectors of queries: scores S^T = K^T Q, their exponentials P, and the context V P / sums.
     #[inline(always)]
     fn queries<S: Simd, const V: usize>(&mut self, s: S, column: usize, columns: usize) {
         let width = V * S::LANES;
@@ -171,54 +176,157 @@ impl Head<'_, '_> {
         cover_rows::<S, _, V>(s, self.v.rows(), column, columns, &mut tiles);
     }
 
-    /// Fewer queries than a vector has lanes: their scores are computed with vectors along the keys, S = Q^T K. Each value
-    /// and each sum is the same chain of operations as in a whole vector.
+    /// Fewer queries than a vector has lanes: vectors run along the keys for their scores, S = Q^T K, and along the channels
+    /// for the context, P V^T. Each value and each sum is the same chain of operations as in a whole vector.
     #[inline(always)]
     fn few_queries<S: Simd>(&mut self, s: S, column: usize, columns: usize) {
         let keys = self.k.columns();
-        let (scores, p) = self.scratch.split_at_mut(columns * keys);
-        let (scale, added) = (self.scale, self.added);
+        let row = keys.next_multiple_of(S::LANES);
+        let (scores, rest) = self.scratch.split_at_mut(columns * row);
+        let (added, transposed) = rest.split_at_mut(row);
         let q = Left { data: self.q.from(0, column), row: 1, step: self.q.step };
         for piece in self.k.pieces() {
             let k = Right { data: piece.data, step: piece.step, columns: 0 };
             let (scores, depth) = (&mut scores[piece.first..], self.k.rows());
-            for_each_block(s, piece.columns, &mut KeyScores { q, k, depth, queries: columns, keys, scores });
+            for_each_block(s, piece.columns, &mut KeyScores { q, k, depth, queries: columns, row, scores });
         }
-        let p = &mut p[..keys * S::LANES];
-        p.fill(0.0);
         let mut inverse = [0.0; MAX_LANES];
-        for (query, scores) in scores.chunks_exact_mut(keys.max(1)).enumerate() {
-            inverse[query] = 1.0 / exponentials_of_query(s, scale, &added, column + query, scores);
-            p.iter_mut().skip(query).step_by(S::LANES).zip(scores).for_each(|(p, e)| *p = *e);
+        for (query, scores) in scores.chunks_exact_mut(row.max(1)).enumerate() {
+            let rows = self.added.map(|rows| rows.map(|rows| Rows { data: rows.from(0, column + query), ..rows }));
+            scale_scores(s, &mut scores[..keys], self.scale, rows, added);
+            scores[keys..].fill(f32::NEG_INFINITY);
+            inverse[query] = 1.0 / exponentials_of_query(s, scores, keys);
         }
         if keys == 0 {
             inverse.fill(f32::INFINITY);
         }
-        let mut tiles = Context { v: &self.v, p, inverse: &[s.load(&inverse)], out: self.out };
-        cover_rows::<S, _, 1>(s, self.v.rows(), column, columns, &mut tiles);
+        let channels = self.v.rows();
+        let (v, out) = (&self.v, &mut *self.out);
+        for_each_block(
+            s,
+            channels,
+            &mut FewContexts { v, p: scores, row, inverse, transposed, queries: columns, column, out },
+        );
     }
 }
 
-/// Turns one query's products with the keys into the exponentials of its scores; gives their sum.
+/// `scores = scale * scores + bias + mask` for one query, whose column `added` begins with; `column` is for a copy of it.
 #[inline(always)]
-fn exponentials_of_query<S: Simd>(
+fn scale_scores<S: Simd>(s: S, scores: &mut [f32], scale: f32, [bias, mask]: [Option<Rows>; 2], column: &mut [f32]) {
+    let column = &mut column[..scores.len()];
+    let copy = |column: &mut [f32], rows: Rows| {
+        column.iter_mut().zip(rows.data.iter().step_by(rows.step.max(1))).for_each(|(x, added)| *x = *added);
+    };
+    if let Some(bias) = bias {
+        copy(column, bias);
+    }
+    for (scores, bias_of) in scores.chunks_mut(S::LANES).zip(column.chunks(S::LANES)) {
+        let (x, scale) = (s.load_up_to(scores), s.splat(scale));
+        let x = if bias.is_some() { s.mul_add(x, scale, s.load_up_to(bias_of)) } else { s.mul(x, scale) };
+        s.store_up_to(x, scores);
+    }
+    if let Some(mask) = mask {
+        copy(column, mask);
+        scores.iter_mut().zip(column).for_each(|(x, mask)| *x += *mask);
+    }
+}
+
+/// Turns one query's scores, whole vectors that end with -infinity, into exponentials; gives the sum of those of its keys.
+#[inline(always)]
+fn exponentials_of_query<S: Simd>(s: S, scores: &mut [f32], keys: usize) -> f32 {
+    let mut max = s.splat(f32::NEG_INFINITY);
+    for scores in scores.chunks_exact(S::LANES) {
+        max = s.max(s.load(scores), max);
+    }
+    let mut lanes = [f32::NEG_INFINITY; MAX_LANES];
+    s.store(max, &mut lanes);
+    let max = lanes.iter().fold(f32::NEG_INFINITY, |max, &x| if x > max { x } else { max });
+    for scores in scores.chunks_exact_mut(S::LANES) {
+        let [e] = exp(s, [s.sub(s.load(scores), s.splat(max))], LOWEST);
+        s.store(e, scores);
+    }
+    scores[..keys].iter().fold(0.0, |sum, e| sum + e)
+}
+
+/// `out[channel][query] = inverse[query] * sum over keys of p[query][key] * v[channel][key]` for a few queries.
+struct FewContexts<'a, 'b> {
+    v: &'a Panels<'a>,
+    p: &'a [f32],
+    /// The values from one query's row of `p` to the next.
+    row: usize,
+    inverse: [f32; MAX_LANES],
+    /// A block of V, transposed: a key's channels stand side by side.
+    transposed: &'a mut [f32],
+    queries: usize,
+    /// The first query's column of `out`.
+    column: usize,
+    out: &'a mut ViewMut<'b>,
+}
+
+impl<S: Simd> ColumnBlock<S> for FewContexts<'_, '_> {
+    /// A block of channels.
+    #[inline(always)]
+    fn block<const V: usize>(&mut self, s: S, channel: usize, channels: usize) {
+        let width = V * S::LANES;
+        for piece in self.v.pieces() {
+            let v = &piece.data[channel * piece.step..];
+            transpose(
+                s,
+                [channels, piece.columns],
+                (v, piece.step),
+                (&mut self.transposed[piece.first * width..], width),
+            );
+        }
+        cover_rows::<S, _, V>(s, self.queries, channel, channels, self);
+    }
+}
+
+impl<S: Simd> Tiles<S> for FewContexts<'_, '_> {
+    const PADDED_ROWS: bool = false;
+
+    /// Rows are queries and columns channels.
+    #[inline(always)]
+    fn tile<const R: usize, const V: usize>(&mut self, s: S, at: At) {
+        let width = V * S::LANES;
+        let mut acc: Tile<S, R, V> = [[s.splat(0.0); V]; R];
+        let p = Left { data: &self.p[at.row * self.row..], row: self.row, step: 1 };
+        accumulate(s, self.v.columns(), p, Right { data: self.transposed, step: width, columns: width }, &mut acc);
+        let mut contexts = [[[0.0; MAX_LANES]; V]; R];
+        for r in 0..R {
+            for v in 0..V {
+                s.store(s.mul(acc[r][v], s.splat(self.inverse[at.row + r])), &mut contexts[r][v]);
+            }
+        }
+        for (c, start) in self.out.starts(at.column..at.column + at.columns).enumerate() {
+            let out = self.out.at_start(start, self.column + at.row..self.column + at.row + R);
+            for r in 0..R {
+                out[r] = contexts[r][c / S::LANES][c % S::LANES];
+            }
+        }
+    }
+}
+
+/// `out[c][r] = x[r][c]` for a matrix of the given rows and columns, each with the values from one row to the next.
+#[inline(always)]
+fn transpose<S: Simd>(
     s: S,
-    scale: f32,
-    added: &[Option<Rows>; 2],
-    query: usize,
-    scores: &mut [f32],
-) -> f32 {
-    scores.iter_mut().for_each(|score| *score *= scale);
-    for added in added.iter().flatten() {
-        let column = added.from(0, query).iter().step_by(added.step.max(1));
-        scores.iter_mut().zip(column).for_each(|(score, added)| *score += added);
+    [rows, columns]: [usize; 2],
+    (x, x_step): (&[f32], usize),
+    (out, out_step): (&mut [f32], usize),
+) {
+    let whole = [rows, columns].map(|n| n / S::LANES * S::LANES);
+    for r in (0..whole[0]).step_by(S::LANES) {
+        for c in (0..whole[1]).step_by(S::LANES) {
+            s.transpose(&x[r * x_step + c..], x_step, &mut out[c * out_step + r..], out_step);
+        }
     }
-    let max = scores.iter().fold(f32::NEG_INFINITY, |max, &score| if score > max { score } else { max });
-    for scores in scores.chunks_mut(S::LANES) {
-        let [e] = exp(s, [s.sub(s.load_up_to(scores), s.splat(max))], LOWEST);
-        s.store_up_to(e, scores);
+    for r in 0..rows {
+        let first = if r < whole[0] { whole[1] } else { 0 };
+        let row = &x[r * x_step..][..columns];
+        for c in first..columns {
+            out[c * out_step + r] = row[c];
+        }
     }
-    scores.iter().fold(0.0, |sum, e| sum + e)
 }
 
 /// `scores[query][key] = q[:, query] . k[:, key]` for a few queries and the keys of one panel.
@@ -227,8 +335,8 @@ struct KeyScores<'a> {
     k: Right<'a>,
     depth: usize,
     queries: usize,
-    /// Keys of all panels: the values from one query's scores to the next's.
-    keys: usize,
+    /// The values from one query's scores to the next's.
+    row: usize,
     scores: &'a mut [f32],
 }
 
@@ -250,7 +358,7 @@ impl<S: Simd> Tiles<S> for KeyScores<'_> {
             Right { data: &self.k.data[at.column.min(self.k.data.len())..], step: self.k.step, columns: at.columns };
         accumulate(s, self.depth, q, k, &mut acc);
         for (r, acc) in acc.iter().enumerate() {
-            store(s, *acc, &mut self.scores[(at.row + r) * self.keys + at.column..][..at.columns]);
+            store(s, *acc, &mut self.scores[(at.row + r) * self.row + at.column..][..at.columns]);
         }
     }
 }
@@ -280,17 +388,27 @@ impl<S: Simd> Tiles<S> for Scores<'_, S> {
         let keys = Left { data: &self.k.data[at.row.min(self.k.data.len())..], row: 1, step: self.k.row };
         accumulate(s, self.depth, keys, self.q, &mut acc);
         // Step by step for the whole tile, over constants, so that it stays in registers.
-        for acc in &mut acc {
-            for y in acc {
-                *y = s.mul(*y, s.splat(self.scale));
+        let [bias, mask] = self.added;
+        match bias {
+            Some(bias) => {
+                for (r, acc) in acc.iter_mut().enumerate() {
+                    let bias = load::<S, V>(s, &bias.from(self.first + at.row + r, at.column)[..at.columns]);
+                    for v in 0..V {
+                        acc[v] = s.mul_add(acc[v], s.splat(self.scale), bias[v]);
+                    }
+                }
+            }
+            None => {
+                for y in acc.as_flattened_mut() {
+                    *y = s.mul(*y, s.splat(self.scale));
+                }
             }
         }
-        for added in self.added.iter().flatten() {
+        if let Some(mask) = mask {
             for (r, acc) in acc.iter_mut().enumerate() {
-                let row = added.from(self.first + at.row + r, at.column);
-                let added = load::<S, V>(s, &row[..V * S::LANES]);
+                let mask = load::<S, V>(s, &mask.from(self.first + at.row + r, at.column)[..at.columns]);
                 for v in 0..V {
-                    acc[v] = s.add(acc[v], added[v]);
+                    acc[v] = s.add(acc[v], mask[v]);
                 }
             }
         }

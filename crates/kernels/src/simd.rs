@@ -97,6 +97,33 @@ pub(crate) trait Simd: Copy {
         unsafe { self.load_ptr(p) }
     }
 
+    /// `out[c][r] = x[r][c]` for LANES rows and columns, each factor with the values from one row to the next.
+    ///
+    /// # Safety
+    /// All that is readable and writable.
+    #[inline(always)]
+    unsafe fn transpose_ptr(self, x: *const f32, x_step: usize, out: *mut f32, out_step: usize) {
+        for r in 0..Self::LANES {
+            for c in 0..Self::LANES {
+                // SAFETY: the caller's promise.
+                unsafe { *out.add(c * out_step + r) = *x.add(r * x_step + c) };
+            }
+        }
+    }
+
+    /// `out[c][r] = x[r][c]` for LANES rows and columns, each factor with the values from one row to the next.
+    ///
+    /// # Panics
+    /// If there are fewer.
+    #[inline(always)]
+    fn transpose(self, x: &[f32], x_step: usize, out: &mut [f32], out_step: usize) {
+        let rest = Self::LANES - 1;
+        assert!(rest.saturating_mul(x_step).saturating_add(rest) < x.len());
+        assert!(rest.saturating_mul(out_step).saturating_add(rest) < out.len());
+        // SAFETY: the assertions above.
+        unsafe { self.transpose_ptr(x.as_ptr(), x_step, out.as_mut_ptr(), out_step) }
+    }
+
     /// Brings the cache line of `p` near. Any address will do: nothing is read.
     #[inline(always)]
     fn prefetch(self, p: *const f32) {

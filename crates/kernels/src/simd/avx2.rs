@@ -165,6 +165,31 @@ impl Simd for Avx2 {
         unsafe { _mm256_storeu_ps(p, x) }
     }
     #[inline(always)]
+    unsafe fn transpose_ptr(self, x: *const f32, x_step: usize, out: *mut f32, out_step: usize) {
+        // SAFETY: the caller's promise about `x` and `out`, the token's about the CPU.
+        unsafe {
+            // Blocks of 4 x 4, transposed: vector j of a group has columns j and 4 + j of 4 rows.
+            let mut groups = [[_mm256_setzero_ps(); 4]; 2];
+            for (i, group) in groups.iter_mut().enumerate() {
+                let rows = x.add(4 * i * x_step);
+                let (a, b) = (_mm256_loadu_ps(rows), _mm256_loadu_ps(rows.add(x_step)));
+                let (c, d) = (_mm256_loadu_ps(rows.add(2 * x_step)), _mm256_loadu_ps(rows.add(3 * x_step)));
+                let (ab, cd) = (_mm256_unpacklo_ps(a, b), _mm256_unpacklo_ps(c, d));
+                group[0] = _mm256_shuffle_ps::<0x44>(ab, cd);
+                group[1] = _mm256_shuffle_ps::<0xee>(ab, cd);
+                let (ab, cd) = (_mm256_unpackhi_ps(a, b), _mm256_unpackhi_ps(c, d));
+                group[2] = _mm256_shuffle_ps::<0x44>(ab, cd);
+                group[3] = _mm256_shuffle_ps::<0xee>(ab, cd);
+            }
+            // A 2 x 2 matrix of such blocks.
+            for j in 0..4 {
+                let (a, b) = (groups[0][j], groups[1][j]);
+                _mm256_storeu_ps(out.add(j * out_step), _mm256_permute2f128_ps::<0x20>(a, b));
+                _mm256_storeu_ps(out.add((4 + j) * out_step), _mm256_permute2f128_ps::<0x31>(a, b));
+            }
+        }
+    }
+    #[inline(always)]
     fn load_up_to(self, x: &[f32]) -> __m256 {
         // SAFETY: lanes beyond the slice are masked out, so their memory is not touched; AVX is the token's.
         unsafe { _mm256_maskload_ps(x.as_ptr(), first_lanes(self, x.len())) }

@@ -74,6 +74,36 @@ impl Simd for Avx512 {
         }
     }
     #[inline(always)]
+    unsafe fn transpose_ptr(self, x: *const f32, x_step: usize, out: *mut f32, out_step: usize) {
+        // SAFETY: the caller's promise about `x` and `out`, the token's about the CPU.
+        unsafe {
+            // Blocks of 4 x 4, transposed: vector j of group i has columns j, 4 + j, 8 + j and 12 + j of 4 rows.
+            let mut groups = [[_mm512_setzero_ps(); 4]; 4];
+            for (i, group) in groups.iter_mut().enumerate() {
+                let rows = x.add(4 * i * x_step);
+                let (a, b) = (_mm512_loadu_ps(rows), _mm512_loadu_ps(rows.add(x_step)));
+                let (c, d) = (_mm512_loadu_ps(rows.add(2 * x_step)), _mm512_loadu_ps(rows.add(3 * x_step)));
+                let (ab, cd) = (_mm512_unpacklo_ps(a, b), _mm512_unpacklo_ps(c, d));
+                group[0] = _mm512_shuffle_ps::<0x44>(ab, cd);
+                group[1] = _mm512_shuffle_ps::<0xee>(ab, cd);
+                let (ab, cd) = (_mm512_unpackhi_ps(a, b), _mm512_unpackhi_ps(c, d));
+                group[2] = _mm512_shuffle_ps::<0x44>(ab, cd);
+                group[3] = _mm512_shuffle_ps::<0xee>(ab, cd);
+            }
+            // A 4 x 4 matrix of such blocks.
+            for j in 0..4 {
+                let [a, b, c, d] = [groups[0][j], groups[1][j], groups[2][j], groups[3][j]];
+                let out = out.add(j * out_step);
+                let (ab, cd) = (_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0x88>(c, d));
+                _mm512_storeu_ps(out, _mm512_shuffle_f32x4::<0x88>(ab, cd));
+                _mm512_storeu_ps(out.add(8 * out_step), _mm512_shuffle_f32x4::<0xdd>(ab, cd));
+                let (ab, cd) = (_mm512_shuffle_f32x4::<0xdd>(a, b), _mm512_shuffle_f32x4::<0xdd>(c, d));
+                _mm512_storeu_ps(out.add(4 * out_step), _mm512_shuffle_f32x4::<0x88>(ab, cd));
+                _mm512_storeu_ps(out.add(12 * out_step), _mm512_shuffle_f32x4::<0xdd>(ab, cd));
+            }
+        }
+    }
+    #[inline(always)]
     fn load_up_to(self, x: &[f32]) -> __m512 {
         // SAFETY: lanes beyond the slice are masked out, so their memory is not touched; AVX-512 F is the token's.
         unsafe { _mm512_maskz_loadu_ps(first_lanes(x.len()), x.as_ptr()) }
