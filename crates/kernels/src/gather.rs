@@ -10,10 +10,10 @@ use crate::{Panels, ViewMut};
 
 /// Values that are copied at a time.
 const WIDTH: usize = 4;
-/// Runs whose places are worked out together, for all rows.
-const RUNS: usize = 64;
-/// Rows in which a run is copied before the next run: few enough that their cache lines stay for it. 8 to 96 take the same time.
-const ROWS: usize = 32;
+/// Runs of one kind whose places are worked out together, for all rows.
+const RUNS: usize = 32;
+/// Kinds of runs: their lengths by the gaps between their columns.
+const KINDS: usize = 2 * WIDTH;
 
 /// `out[i][c] = source[rows[i]][columns[c]]`
 ///
@@ -64,20 +64,16 @@ pub fn add_gathered_columns(scale: f32, source: &Panels, columns: impl Iterator<
 struct Run {
     /// The place of its first value, in row 0.
     start: usize,
-    /// The values from one row to the next.
-    step: usize,
     /// Its first column in the new order.
     column: usize,
-    len: usize,
-    /// The values from one column to the next.
-    gap: usize,
 }
 
-/// Some columns of a source.
+/// Some columns of a source, in panels with equal steps from row to row.
 struct Chunk<'a> {
     source: Panels<'a>,
-    runs: [Run; RUNS],
-    count: usize,
+    step: usize,
+    runs: [[Run; RUNS]; KINDS],
+    counts: [usize; KINDS],
     /// The column behind the last.
     end: usize,
 }
@@ -85,26 +81,38 @@ struct Chunk<'a> {
 /// Calls `work` for the given columns, some at a time.
 fn for_each_chunk<'a>(source: &Panels<'a>, columns: impl Iterator<Item = usize>, mut work: impl FnMut(&Chunk<'a>)) {
     let mut columns = columns.peekable();
-    let mut chunk = Chunk { source: *source, runs: [Run::default(); RUNS], count: 0, end: 0 };
+    let runs = [[Run::default(); RUNS]; KINDS];
+    let mut chunk = Chunk { source: *source, step: 0, runs, counts: [0; KINDS], end: 0 };
     while columns.peek().is_some() {
         chunk.fill(&mut columns);
         work(&chunk);
     }
 }
 
+/// The kind of runs of N columns with gaps of GAP.
+const fn kind(len: usize, gap: usize) -> usize {
+    WIDTH * (gap - 1) + len - 1
+}
+
 impl Chunk<'_> {
     /// Takes the next columns.
     fn fill(&mut self, columns: &mut Peekable<impl Iterator<Item = usize>>) {
-        self.count = 0;
-        while let Some(column) = columns.next_if(|_| self.count < RUNS) {
+        self.counts = [0; KINDS];
+        while let Some(&column) = columns.peek() {
             let (start, step, left) = self.source.place(column);
+            if self.counts != [0; KINDS] && step != self.step || self.counts.contains(&RUNS) {
+                return;
+            }
+            self.step = step;
+            columns.next();
             let gap = if columns.peek() == Some(&(column + 2)) { 2 } else { 1 };
             let mut len = 1;
             while len < WIDTH && len * gap < left && columns.next_if_eq(&(column + len * gap)).is_some() {
                 len += 1;
             }
-            self.runs[self.count] = Run { start, step, column: self.end, len, gap };
-            self.count += 1;
+            let count = &mut self.counts[kind(len, gap)];
+            self.runs[kind(len, gap)][*count] = Run { start, column: self.end };
+            *count += 1;
             self.end += len;
         }
     }
@@ -112,65 +120,38 @@ impl Chunk<'_> {
     /// Calls `work` with each place in these columns of `out` and its value, which comes from the row that `rows` says.
     #[inline(always)]
     fn read(&self, rows: impl Iterator<Item = usize>, out: &mut ViewMut, work: impl Fn(&mut f32, f32) + Copy) {
-        let mut pairs = rows.zip(out.starts(0..out.rows()));
-        let mut block = [[0; 2]; ROWS];
-        loop {
-            let (mut count, mut end) = (0, 0);
-            for (pair, (row, start)) in block.iter_mut().zip(&mut pairs) {
-                assert!(row < self.source.rows(), "row beyond the last");
-                *pair = [row, start];
-                (count, end) = (count + 1, end.max(start + self.end));
-            }
-            if count == 0 {
-                return;
-            }
-            self.read_rows(&block[..count], out.at_start(0, 0..end), work);
+        let starts = out.starts(0..out.rows());
+        for (row, start) in rows.zip(starts) {
+            assert!(row < self.source.rows(), "row beyond the last");
+            let from = &self.source.data()[(row * self.step).min(self.source.data().len())..];
+            self.read_row(from, out.at_start(start, 0..self.end), work);
         }
     }
 
-    /// [`Chunk::read`] for pairs of a row of the source and where its row of `out` starts.
+    /// [`Chunk::read`] for a row of the source and of `out`.
+    #[inline(never)]
+    fn read_row(&self, from: &[f32], out: &mut [f32], work: impl Fn(&mut f32, f32) + Copy) {
+        // Lengths that the compiler knows.
+        self.read_runs::<1, 1>(from, out, work);
+        self.read_runs::<2, 1>(from, out, work);
+        self.read_runs::<3, 1>(from, out, work);
+        self.read_runs::<WIDTH, 1>(from, out, work);
+        self.read_runs::<2, 2>(from, out, work);
+        self.read_runs::<3, 2>(from, out, work);
+        self.read_runs::<WIDTH, 2>(from, out, work);
+    }
+
+    /// [`Chunk::read_row`] for runs of N columns with gaps of GAP.
     #[inline(always)]
-    fn read_rows(&self, pairs: &[[usize; 2]], out: &mut [f32], work: impl Fn(&mut f32, f32) + Copy) {
-        for runs in self.runs[..self.count].chunk_by(|a, b| a.step == b.step) {
-            let mut starts = [[0; 2]; ROWS];
-            for (starts, [row, start]) in starts.iter_mut().zip(pairs) {
-                *starts = [row * runs[0].step, *start];
-            }
-            let starts = &starts[..pairs.len()];
-            for run in runs {
-                let (from, out) = (&self.source.data()[run.start..], &mut out[run.column..]);
-                // Lengths that the compiler knows.
-                match [run.len, run.gap] {
-                    [1, _] => each_row::<1, 1>(starts, from, out, work),
-                    [2, 1] => each_row::<2, 1>(starts, from, out, work),
-                    [3, 1] => each_row::<3, 1>(starts, from, out, work),
-                    [_, 1] => each_row::<WIDTH, 1>(starts, from, out, work),
-                    [2, _] => each_row::<2, 2>(starts, from, out, work),
-                    [3, _] => each_row::<3, 2>(starts, from, out, work),
-                    _ => each_row::<WIDTH, 2>(starts, from, out, work),
-                }
-            }
+    fn read_runs<const N: usize, const GAP: usize>(&self, from: &[f32], out: &mut [f32], work: impl Fn(&mut f32, f32)) {
+        let kind = const { kind(N, GAP) };
+        for run in &self.runs[kind][..self.counts[kind]] {
+            let from = &from[run.start..][..(N - 1) * GAP + 1];
+            // All values, then all places: the compiler does not have to ask whether one is the other.
+            let values: [f32; N] = from_fn(|i| from[i * GAP]);
+            let out = out[run.column..].first_chunk_mut::<N>().expect("a run lies within its row");
+            out.iter_mut().zip(values).for_each(|(y, x)| work(y, x));
         }
-    }
-}
-
-/// Calls `work` in each row with the N places of a run and their values, which lie GAP from each other; `starts` has where the
-/// rows begin in `from` and `out`.
-///
-/// A function of its own for each length: within the loops around it, it takes longer.
-#[inline(never)]
-fn each_row<const N: usize, const GAP: usize>(
-    starts: &[[usize; 2]],
-    from: &[f32],
-    out: &mut [f32],
-    work: impl Fn(&mut f32, f32),
-) {
-    for [row, start] in starts {
-        let from = &from[*row..][..(N - 1) * GAP + 1];
-        // All values, then all places: the compiler does not have to ask whether one is the other.
-        let values: [f32; N] = from_fn(|i| from[i * GAP]);
-        let out = out[*start..].first_chunk_mut::<N>().expect("a run lies within its row");
-        out.iter_mut().zip(values).for_each(|(y, x)| work(y, x));
     }
 }
 
@@ -182,11 +163,10 @@ mod tests {
     use std::vec;
     use std::vec::Vec;
 
-    /// Runs of all lengths and gaps, across panels, to the last value of the data, in more runs than a chunk has and more rows
-    /// than are read together.
+    /// Runs of all lengths and gaps, across panels, to the last value of the data, in more runs than a chunk has.
     #[test]
     fn columns_come_from_their_places() {
-        let (rows, columns) = (ROWS + 7, 150);
+        let (rows, columns) = (40, 150);
         let x: Vec<f32> = (0..rows * columns).map(|i| i as f32).collect();
         for layout in
             [PanelLayout::single(columns), Level::PORTABLE.panels(columns), Level::PORTABLE.panels_of_width(columns, 7)]

@@ -198,15 +198,18 @@ fn copy_4_rows(from: &[f32], stride: usize, out: &mut [f32], width: usize, len: 
     let (c, d) = rest.split_at_mut(width);
     let mut rows = [a, b, c, d].map(|row| &mut row[..len]);
     let at = |i: usize| -> &[f32; 4] { from[i * stride..].first_chunk().expect("all columns lie in it") };
-    let whole = len / 4 * 4;
-    for i in (0..whole).step_by(4) {
+    if len < 4 {
+        for i in 0..len {
+            rows.iter_mut().zip(at(i)).for_each(|(row, x)| row[i] = *x);
+        }
+        return;
+    }
+    // 4 columns at a time; the last 4 may begin with some that are there already.
+    for i in (0..len).step_by(4).map(|i| i.min(len - 4)) {
         let columns: [&[f32; 4]; 4] = from_fn(|j| at(i + j));
         for (x, row) in rows.iter_mut().enumerate() {
             *row[i..].first_chunk_mut().expect("whole") = columns.map(|column| column[x]);
         }
-    }
-    for i in whole..len {
-        rows.iter_mut().zip(at(i)).for_each(|(row, x)| row[i] = *x);
     }
 }
 

@@ -55,11 +55,30 @@ impl WindowOrder {
 
     /// The place in this order of the token at a row and column of the map.
     pub(crate) fn place(&self, token: [usize; 2]) -> usize {
+        self.place_and_room(token)[0]
+    }
+
+    /// The places in this order of tokens, of which many are neighbours: without divisions, where they are in one window.
+    pub(crate) fn places(self, tokens: impl Iterator<Item = [usize; 2]>) -> impl Iterator<Item = usize> {
+        let ([mut place, mut room], mut last) = ([0, 0], [usize::MAX; 2]);
+        tokens.map(move |token| {
+            let right = token[1].wrapping_sub(last[1]);
+            [place, room] = match token[0] == last[0] && right <= room {
+                true => [place + right, room - right],
+                false => self.place_and_room(token),
+            };
+            last = token;
+            place
+        })
+    }
+
+    /// The place of a token, and how many tokens of its window are to the right of it.
+    fn place_and_room(&self, token: [usize; 2]) -> [usize; 2] {
         // Sides are at most 2^20, and a short division is a fast one.
         let [window, across] = [self.window as u32, (self.side / self.window) as u32];
         let [y, x] = token.map(|p| if p >= self.shift { p - self.shift } else { p + self.side - self.shift } as u32);
         let (in_window, within) = (y / window * across + x / window, y % window * window + x % window);
-        in_window as usize * self.window_tokens() + within as usize
+        [in_window as usize * self.window_tokens() + within as usize, (window - 1 - x % window) as usize]
     }
 
     /// Whether a shifted window joins tokens that are no neighbours on the map, so that a mask must part them.
@@ -90,6 +109,14 @@ mod tests {
             for start in 0..side * side {
                 let end = side * side;
                 assert!(order.tokens(start..end).eq((start..end).map(|place| order.token(place))), "{order:?} {start}");
+            }
+            // Tokens in the order of another shift, and every other one of them.
+            for (shift, step) in [(0, 1), (shift, 1), (1, 1), (0, 2), (shift, 2)] {
+                let tokens = || WindowOrder { shift, ..order }.tokens(0..side * side).step_by(step);
+                assert!(
+                    order.places(tokens()).eq(tokens().map(|token| order.place(token))),
+                    "{order:?} {shift} {step}"
+                );
             }
         }
     }

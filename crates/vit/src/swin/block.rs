@@ -69,7 +69,7 @@ impl BlockRun<'_> {
         let shifted = Panels::new(&shifted[..dim * stage.layout.padded()], dim, stage.layout)?;
         stage.for_each_panel(stage.stage.channels, stream, workspaces, &|panel, x, workspace| {
             let mut x = x.reorder_rows(self.order)?.row_range(0..dim)?;
-            let places = stage.windows(0).tokens(stage.places(panel)).map(|token| self.windows.place(token));
+            let places = self.windows.places(stage.windows(0).tokens(stage.places(panel)));
             add_gathered_columns(self.block.alpha(), &shifted, places, &mut x);
             stage.pass.done(Operation::Gather, 0);
             Ok(self.block.mlp(stage.pass, &mut x, workspace)?)
@@ -109,7 +109,7 @@ impl BlockRun<'_> {
             Input::Gathered(stream) => stream,
         };
         let dim = stage.stage.dim;
-        let places = self.windows.tokens(stage.places(panel)).map(|token| stage.windows(0).place(token));
+        let places = stage.windows(0).places(self.windows.tokens(stage.places(panel)));
         let mut x = pass.matrix(gathered, dim, qkv.columns())?;
         stream.gather(0..dim, places, &mut x)?;
         pass.done(Operation::Gather, 0);

@@ -120,7 +120,7 @@ impl StageRun<'_> {
                 // Columns of the 2x2 cells in the order (0, 0), (1, 0), (0, 1), (1, 1).
                 for quadrant in 0..4 {
                     let cells = order.tokens(self.places(panel));
-                    let places = cells.map(|[y, x]| from.place([2 * y + quadrant % 2, 2 * x + quadrant / 2]));
+                    let places = from.places(cells.map(|[y, x]| [2 * y + quadrant % 2, 2 * x + quadrant / 2]));
                     let mut out = merging.reborrow().row_range(quadrant * half..(quadrant + 1) * half)?;
                     source.gather(part * half..(part + 1) * half, places, &mut out)?;
                 }
