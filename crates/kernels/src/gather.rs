@@ -98,9 +98,10 @@ impl Chunk<'_> {
     /// Takes the next columns.
     fn fill(&mut self, columns: &mut Peekable<impl Iterator<Item = usize>>) {
         self.counts = [0; KINDS];
+        let first = self.end;
         while let Some(&column) = columns.peek() {
             let (start, step, left) = self.source.place(column);
-            if self.counts != [0; KINDS] && step != self.step || self.counts.contains(&RUNS) {
+            if self.end > first && step != self.step {
                 return;
             }
             self.step = step;
@@ -110,10 +111,13 @@ impl Chunk<'_> {
             while len < WIDTH && len * gap < left && columns.next_if_eq(&(column + len * gap)).is_some() {
                 len += 1;
             }
-            let count = &mut self.counts[kind(len, gap)];
-            self.runs[kind(len, gap)][*count] = Run { start, column: self.end };
+            let (runs, count) = (&mut self.runs[kind(len, gap)], &mut self.counts[kind(len, gap)]);
+            runs[*count] = Run { start, column: self.end };
             *count += 1;
             self.end += len;
+            if *count == RUNS {
+                return;
+            }
         }
     }
 
