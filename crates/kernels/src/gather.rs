@@ -111,7 +111,8 @@ impl Chunk<'_> {
             while len < WIDTH && len * gap < left && columns.next_if_eq(&(column + len * gap)).is_some() {
                 len += 1;
             }
-            let (runs, count) = (&mut self.runs[kind(len, gap)], &mut self.counts[kind(len, gap)]);
+            let kind = if len == 1 { kind(1, 1) } else { kind(len, gap) };
+            let (runs, count) = (&mut self.runs[kind], &mut self.counts[kind]);
             runs[*count] = Run { start, column: self.end };
             *count += 1;
             self.end += len;
@@ -172,9 +173,8 @@ mod tests {
     fn columns_come_from_their_places() {
         let (rows, columns) = (40, 150);
         let x: Vec<f32> = (0..rows * columns).map(|i| i as f32).collect();
-        for layout in
-            [PanelLayout::single(columns), Level::PORTABLE.panels(columns), Level::PORTABLE.panels_of_width(columns, 7)]
-        {
+        let widths = (1..20).map(|width| Level::PORTABLE.panels_of_width(columns, width));
+        for layout in widths.chain([PanelLayout::single(columns), Level::PORTABLE.panels(columns)]) {
             let mut data = vec![f32::NAN; rows * layout.padded()];
             layout.cut(&View::new(&x, rows, columns).unwrap(), &mut data).unwrap();
             let source = Panels::new(&data, rows, layout).unwrap();
