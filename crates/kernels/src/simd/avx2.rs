@@ -182,8 +182,8 @@ impl Simd for Avx2 {
                 group[3] = _mm256_shuffle_ps::<0xee>(ab, cd);
             }
             // A 2 x 2 matrix of such blocks.
-            for j in 0..4 {
-                let (a, b) = (groups[0][j], groups[1][j]);
+            let [first, second] = groups;
+            for (j, (a, b)) in first.into_iter().zip(second).enumerate() {
                 _mm256_storeu_ps(out.add(j * out_step), _mm256_permute2f128_ps::<0x20>(a, b));
                 _mm256_storeu_ps(out.add((4 + j) * out_step), _mm256_permute2f128_ps::<0x31>(a, b));
             }

@@ -91,8 +91,8 @@ impl Simd for Avx512 {
                 group[3] = _mm512_shuffle_ps::<0xee>(ab, cd);
             }
             // A 4 x 4 matrix of such blocks.
-            for j in 0..4 {
-                let [a, b, c, d] = [groups[0][j], groups[1][j], groups[2][j], groups[3][j]];
+            let [first, second, third, fourth] = groups;
+            for (j, ((a, b), (c, d))) in first.into_iter().zip(second).zip(third.into_iter().zip(fourth)).enumerate() {
                 let out = out.add(j * out_step);
                 let (ab, cd) = (_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0x88>(c, d));
                 _mm512_storeu_ps(out, _mm512_shuffle_f32x4::<0x88>(ab, cd));
