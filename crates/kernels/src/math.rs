@@ -6,8 +6,14 @@
 
 use crate::simd::Simd;
 
-/// `max(e^x, 2^lowest)` for N vectors of x up to 88.722_84 (infinity), to within 2 units in the last place and a relative
-/// `8e-8 |x|`, as much as a rounding of x itself would add; NaN stays. `lowest` is at least -126: no result is subnormal.
+/// The binary logarithm of the smallest normal f32.
+pub(crate) const LEAST_NORMAL: f32 = -126.0;
+
+/// Above this `e^x` is infinite.
+pub(crate) const LARGEST: f32 = 88.722_84;
+
+/// `max(e^x, 2^lowest)` for N vectors of x up to [`LARGEST`], to within 2 units in the last place and a relative
+/// `8e-8 |x|`, as much as a rounding of x itself would add; NaN stays. `lowest` is at least [`LEAST_NORMAL`].
 ///
 /// `x log2 e = n + r`, `|r| <= 1/2`, and the result is `2^n 2^r`. Vectors take each step together, since one by one they would
 /// wait for themselves.
@@ -93,7 +99,7 @@ mod tests {
             for chunk in self.0.chunks_mut(S::LANES) {
                 let x = s.load_up_to(chunk);
                 let y = match self.1 {
-                    Function::Exp => exp(s, [s.min(s.splat(88.722_84), x)], LOWEST)[0],
+                    Function::Exp => exp(s, [s.min(s.splat(LARGEST), x)], LEAST_NORMAL)[0],
                     Function::Gelu => gelu(s, x),
                 };
                 s.store_up_to(y, chunk);
@@ -123,8 +129,6 @@ mod tests {
     }
 
     const NEGATIVE: u32 = 1 << 31;
-    /// The binary logarithm of the smallest exponential.
-    const LOWEST: f32 = -126.0;
     const INFINITY: u32 = 0x7f80_0000;
 
     #[test]

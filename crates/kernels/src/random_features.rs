@@ -4,7 +4,7 @@ use core::ops::Range;
 
 use crate::columns::{ColumnBlock, for_each_block, load, store};
 use crate::error::check_shape;
-use crate::math::exp;
+use crate::math::{LARGEST, LEAST_NORMAL, exp};
 use crate::simd::{Kernel, Simd};
 use crate::{Epilogue, Error, Level, PackedMatrix, View, ViewMut, packed_matmul};
 
@@ -55,10 +55,9 @@ impl<S: Simd> ColumnBlock<S> for Exponentials<'_, '_> {
             let row = self.out.at_start(start, block.clone());
             let mut y = load::<S, V>(s, row);
             for v in 0..V {
-                // Where the exponential becomes infinity.
-                y[v] = s.min(s.splat(88.722_84), s.mul_add(squares[v], s.splat(-0.5), y[v]));
+                y[v] = s.min(s.splat(LARGEST), s.mul_add(squares[v], s.splat(-0.5), y[v]));
             }
-            y = exp(s, y, -126.0);
+            y = exp(s, y, LEAST_NORMAL);
             for y in &mut y {
                 *y = s.mul(*y, scale);
             }

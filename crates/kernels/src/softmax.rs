@@ -1,7 +1,7 @@
 //! Softmax down the columns of a matrix, a lane per column.
 
 use crate::columns::{ColumnBlock, for_each_block, load, store};
-use crate::math::exp;
+use crate::math::{LEAST_NORMAL, exp};
 use crate::simd::{Kernel, Simd};
 use crate::{Error, Level, ViewMut};
 
@@ -28,9 +28,6 @@ pub fn softmax(level: Level, x: &mut ViewMut) -> Result<(), Error> {
     Ok(())
 }
 
-/// The binary logarithm of the smallest exponential, which counts as 0.
-const LOWEST: f32 = -126.0;
-
 struct Softmax<'a, 'b>(&'a mut ViewMut<'b>);
 
 impl Kernel for Softmax<'_, '_> {
@@ -55,12 +52,13 @@ impl<S: Simd> ColumnBlock<S> for Softmax<'_, '_> {
         }
         let mut sums = [s.splat(0.0); V];
         for start in self.0.starts(rows.clone()) {
-            exponentials(s, self.0.at_start(start, block.clone()), &max, LOWEST, &mut sums);
+            exponentials(s, self.0.at_start(start, block.clone()), &max, [LEAST_NORMAL, 0.0], &mut sums);
         }
         for start in self.0.starts(rows) {
             let row = self.0.at_start(start, block.clone());
             let mut y = load::<S, V>(s, row);
             for v in 0..V {
+                // The smallest exponential stands for all that are smaller.
                 let quotient = s.div(y[v], sums[v]);
                 y[v] = s.select_lt(s.splat(f32::MIN_POSITIVE), y[v], quotient, s.sub(quotient, quotient));
             }
@@ -69,13 +67,13 @@ impl<S: Simd> ColumnBlock<S> for Softmax<'_, '_> {
     }
 }
 
-/// Replaces each `x` of a row by `exp(x - max of its column)`, or `2^lowest` if that is more, and adds it to its column's sum.
+/// Replaces each `x` of a row by `max(exp(x - max of its column), 2^lowest) - less`, and adds it to its column's sum.
 #[inline(always)]
 pub(crate) fn exponentials<S: Simd, const V: usize>(
     s: S,
     row: &mut [f32],
     max: &[S::F32],
-    lowest: f32,
+    [lowest, less]: [f32; 2],
     sums: &mut [S::F32; V],
 ) {
     let mut e = load::<S, V>(s, row);
@@ -84,6 +82,7 @@ pub(crate) fn exponentials<S: Simd, const V: usize>(
     }
     e = exp(s, e, lowest);
     for v in 0..V {
+        e[v] = s.sub(e[v], s.splat(less));
         sums[v] = s.add(sums[v], e[v]);
     }
     store(s, e, row);

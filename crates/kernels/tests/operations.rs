@@ -350,6 +350,36 @@ fn token_products_over_sizes_with_the_same_bits() {
     }
 }
 
+/// What a mask hides from a query leaves no trace in its output, not a bit, be the value as large as it may.
+#[test]
+fn masked_keys_weigh_nothing() {
+    let (d, keys) = (16, 21);
+    for level in levels() {
+        for queries in [1, 5, 7, 16, 17, 53] {
+            let (q, k, v) = (paint(d * queries, 1), paint(d * keys, 2), paint(d * keys, 3));
+            let hidden = |key: usize| key < 3 || key % 4 == 1;
+            let mask: Vec<f32> =
+                (0..keys * queries).map(|i| if hidden(i / queries) { f32::NEG_INFINITY } else { 0.0 }).collect();
+            let run = |value: f32| {
+                let v: Vec<f32> =
+                    v.iter().enumerate().map(|(i, v)| if hidden(i % keys) { value } else { *v }).collect();
+                let (mut out, mut scratch) = (vec![f32::NAN; d * queries], vec![f32::NAN; attention_scratch_len(keys)]);
+                let operands = Attention {
+                    q: View::new(&q, d, queries).unwrap(),
+                    k: Panels::single(&k, d, keys).unwrap(),
+                    v: Panels::single(&v, d, keys).unwrap(),
+                    scale: 0.5,
+                    bias: None,
+                    mask: Some(View::new(&mask, keys, queries).unwrap()),
+                };
+                attention(level, &operands, &mut ViewMut::new(&mut out, d, queries).unwrap(), &mut scratch).unwrap();
+                out
+            };
+            assert_eq!(run(0.0), run(f32::MAX), "{level}, {queries} queries");
+        }
+    }
+}
+
 /// A window of the tokens as keys and values, with a relative position bias and a mask, as Swin attends.
 #[test]
 fn attention_within_a_window_with_biases() {

@@ -91,6 +91,35 @@ fn every_size_at_every_level_with_every_epilogue() {
     }
 }
 
+/// Weights beyond a core's cache, of which few columns take a group of rows at a time, to the bits of many columns, which take all.
+#[test]
+fn few_columns_of_large_weights_are_those_of_many() {
+    let (rows, depth, wide) = (701, 400, 101);
+    let (weight, tokens, bias) = (paint(rows * depth, 1), paint(depth * wide, 2), paint(rows, 3));
+    let before = paint(rows * wide, 4);
+    let mut buffer = vec![f32::NAN; PackedMatrix::packed_len(rows, depth)];
+    let weight = PackedMatrix::pack(&View::new(&weight, rows, depth).unwrap(), &mut buffer).unwrap();
+    let tokens = View::new(&tokens, depth, wide).unwrap();
+    let residual = Epilogue::Residual { bias: &bias, scale: 0.7 };
+    for level in levels() {
+        for epilogue in [Epilogue::Store, Epilogue::Bias(&bias), Epilogue::BiasGelu(&bias), residual] {
+            let run = |columns: usize| {
+                let mut out = before.clone();
+                let mut view = ViewMut::new(&mut out, rows, wide).unwrap().column_range(0..columns).unwrap();
+                let tokens = tokens.column_range(0..columns).unwrap();
+                packed_matmul(level, &weight, &tokens, epilogue, &mut view).unwrap();
+                out
+            };
+            let many = run(wide);
+            for columns in [1, 49, 53, 64] {
+                let expected: Vec<f32> =
+                    (0..rows * wide).map(|i| if i % wide < columns { many[i] } else { before[i] }).collect();
+                assert_eq!(bits(&run(columns)), bits(&expected), "{level}, {columns} columns, {epilogue:?}");
+            }
+        }
+    }
+}
+
 /// The residual, through a shuffled order of the rows of which the product has the first.
 #[test]
 fn every_size_into_shuffled_rows() {
