@@ -295,8 +295,9 @@ impl<S: Simd> Tiles<S> for FewContexts<'_, '_> {
                 s.store(s.mul(acc[r][v], s.splat(self.inverse[at.row + r])), &mut contexts[r][v]);
             }
         }
-        for (c, start) in self.out.starts(at.column..at.column + at.columns).enumerate() {
-            let out = self.out.at_start(start, self.column + at.row..self.column + at.row + R);
+        let queries = self.column + at.row..self.column + at.row + R;
+        let outs = self.out.each_row_mut(at.column..at.column + at.columns, queries);
+        for (c, out) in outs.enumerate() {
             for r in 0..R {
                 out[r] = contexts[r][c / S::LANES][c % S::LANES];
             }
@@ -442,12 +443,17 @@ impl<S: Simd> Tiles<S> for Context<'_, '_, S> {
             let p = Right { data: &self.p[piece.first * width..], step: width, columns: width };
             accumulate(s, piece.columns, v, p, &mut acc);
         }
-        let starts = self.out.starts(at.row..at.row + R).array::<R>();
-        for (r, acc) in acc.iter_mut().enumerate() {
-            for (acc, inverse) in acc.iter_mut().zip(self.inverse) {
-                *acc = s.mul(*acc, *inverse);
+        let mut outs = self.out.each_row_mut(at.row..at.row + R, at.column..at.column + at.columns);
+        // Over the constant R, so that the accumulators stay in registers.
+        for r in 0..R {
+            for v in 0..V {
+                acc[r][v] = s.mul(acc[r][v], self.inverse[v]);
             }
-            store(s, *acc, self.out.at_start(starts[r], at.column..at.column + at.columns));
+        }
+        for acc in &acc {
+            if let Some(out) = outs.next() {
+                store(s, *acc, out);
+            }
         }
     }
 }

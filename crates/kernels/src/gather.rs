@@ -125,11 +125,11 @@ impl Chunk<'_> {
     /// Calls `work` with each place in these columns of `out` and its value, which comes from the row that `rows` says.
     #[inline(always)]
     fn read(&self, rows: impl Iterator<Item = usize>, out: &mut ViewMut, work: impl Fn(&mut f32, f32) + Copy) {
-        let starts = out.starts(0..out.rows());
-        for (row, start) in rows.zip(starts) {
+        let outs = out.each_row_mut(0..out.rows(), 0..self.end);
+        for (row, out) in rows.zip(outs) {
             assert!(row < self.source.rows(), "row beyond the last");
             let from = &self.source.data()[(row * self.step).min(self.source.data().len())..];
-            self.read_row(from, out.at_start(start, 0..self.end), work);
+            self.read_row(from, out, work);
         }
     }
 

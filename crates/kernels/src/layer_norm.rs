@@ -76,15 +76,16 @@ impl<S: Simd> ColumnBlock<S> for LayerNorm<'_, '_> {
             scale[v] = s.div(s.splat(1.0), s.sqrt(s.add(variance, s.splat(self.eps))));
             mean[v] = s.add(center[v], mean[v]);
         }
-        let mut to = self.out.starts(0..self.x.rows());
-        for (r, from) in self.x.starts(0..self.x.rows()).enumerate() {
-            let mut y = load::<S, V>(s, self.x.at_start(from, block.clone()));
-            let (gamma, beta) = (s.splat(self.gamma[r]), s.splat(self.beta[r]));
+        let rows = 0..self.x.rows();
+        let xs = self.x.each_row(rows.clone(), block.clone());
+        let outs = self.out.each_row_mut(rows, block);
+        for ((x, out), (gamma, beta)) in xs.zip(outs).zip(self.gamma.iter().zip(self.beta)) {
+            let mut y = load::<S, V>(s, x);
+            let (gamma, beta) = (s.splat(*gamma), s.splat(*beta));
             for v in 0..V {
                 y[v] = s.mul_add(s.mul(s.sub(y[v], mean[v]), scale[v]), gamma, beta);
             }
-            let to = to.next().expect("as many rows");
-            store(s, y, self.out.at_start(to, block.clone()));
+            store(s, y, out);
         }
     }
 }
@@ -95,8 +96,8 @@ impl LayerNorm<'_, '_> {
     fn center<S: Simd, const V: usize>(&self, s: S, block: &Range<usize>) -> [S::F32; V] {
         let rows = self.x.rows().div_ceil(8);
         let mut sum = [s.splat(0.0); V];
-        for start in self.x.starts(0..rows) {
-            let x = load::<S, V>(s, self.x.at_start(start, block.clone()));
+        for x in self.x.each_row(0..rows, block.clone()) {
+            let x = load::<S, V>(s, x);
             for v in 0..V {
                 sum[v] = s.add(sum[v], x[v]);
             }
@@ -113,15 +114,15 @@ impl LayerNorm<'_, '_> {
     fn moments<S: Simd, const V: usize>(&self, s: S, block: &Range<usize>, center: [S::F32; V]) -> [[S::F32; V]; 2] {
         let mut sums = [[[s.splat(0.0); V]; 2]; 2];
         let rows = self.x.rows();
-        let mut starts = self.x.starts(0..rows);
+        let mut xs = self.x.each_row(0..rows, block.clone());
         for _ in 0..rows / 2 {
             for sums in &mut sums {
-                let start = starts.next().expect("two more rows");
-                add_moments(s, load(s, self.x.at_start(start, block.clone())), center, sums);
+                let x = xs.next().expect("two more rows");
+                add_moments(s, load(s, x), center, sums);
             }
         }
-        for start in starts {
-            add_moments(s, load(s, self.x.at_start(start, block.clone())), center, &mut sums[0]);
+        for x in xs {
+            add_moments(s, load(s, x), center, &mut sums[0]);
         }
         let [mut moments, odd] = sums;
         for (moment, odd) in moments.iter_mut().zip(&odd) {

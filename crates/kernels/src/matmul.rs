@@ -8,7 +8,7 @@ pub use strided::matmul;
 
 use core::ops::Range;
 
-use crate::columns::{ColumnBlock, for_each_block};
+use crate::columns::{ColumnBlock, for_each_block, load, store};
 use crate::error::{check_at_least, check_len, check_shape};
 use crate::math::gelu;
 use crate::simd::{Kernel, Simd};
@@ -248,35 +248,27 @@ impl<S: Simd> Tiles<S> for PackedProduct<'_, '_> {
             let b = Right { data: &self.b[at.column..], step: self.step, columns: at.columns };
             accumulate(s, self.a.columns, self.a.left(at.row), b, &mut acc);
         }
-        let starts = self.out.starts(at.row..at.row + at.rows).array::<R>();
+        let epilogue = self.epilogue;
+        let mut outs = self.out.each_row_mut(at.row..at.row + at.rows, at.column..at.column + at.columns);
         // Over the constant R, so that the accumulators stay in registers.
         for (r, acc) in acc.iter().enumerate() {
-            if r < at.rows {
-                self.finish_row(s, at.row + r, starts[r], at.column..at.column + at.columns, acc);
+            if let Some(out) = outs.next() {
+                finish_row(s, epilogue, at.row + r, acc, out);
             }
         }
     }
 }
 
-impl PackedProduct<'_, '_> {
-    #[inline(always)]
-    fn finish_row<S: Simd, const V: usize>(
-        &mut self,
-        s: S,
-        row: usize,
-        start: usize,
-        columns: Range<usize>,
-        acc: &[S::F32; V],
-    ) {
-        let epilogue = self.epilogue;
-        let bias = s.splat(epilogue.bias().map_or(0.0, |bias| bias[row]));
-        let out = self.out.at_start(start, columns);
-        for (acc, out) in acc.iter().zip(out.chunks_exact_mut(S::LANES)) {
-            let before = match epilogue {
-                Epilogue::Residual { .. } => s.load(out),
-                _ => s.splat(0.0),
-            };
-            s.store(epilogue.apply(s, *acc, bias, before), out);
-        }
+/// The epilogue of V vectors of a row.
+#[inline(always)]
+fn finish_row<S: Simd, const V: usize>(s: S, epilogue: Epilogue, row: usize, acc: &[S::F32; V], out: &mut [f32]) {
+    let bias = s.splat(epilogue.bias().map_or(0.0, |bias| bias[row]));
+    let mut y = match epilogue {
+        Epilogue::Residual { .. } => load::<S, V>(s, out),
+        _ => [s.splat(0.0); V],
+    };
+    for v in 0..V {
+        y[v] = epilogue.apply(s, acc[v], bias, y[v]);
     }
+    store(s, y, out);
 }

@@ -51,8 +51,7 @@ impl<S: Simd> ColumnBlock<S> for Exponentials<'_, '_> {
         let block = column..column + columns;
         let squares = self.squares::<S, V>(s, &block);
         let scale = s.splat(1.0 / libm::sqrtf(self.out.rows() as f32));
-        for start in self.out.starts(0..self.out.rows()) {
-            let row = self.out.at_start(start, block.clone());
+        for row in self.out.each_row_mut(0..self.out.rows(), block) {
             let mut y = load::<S, V>(s, row);
             for v in 0..V {
                 y[v] = s.min(s.splat(LARGEST), s.mul_add(squares[v], s.splat(-0.5), y[v]));
@@ -71,8 +70,8 @@ impl Exponentials<'_, '_> {
     #[inline(always)]
     fn squares<S: Simd, const V: usize>(&self, s: S, block: &Range<usize>) -> [S::F32; V] {
         let mut sum = [s.splat(0.0); V];
-        for start in self.x.starts(0..self.x.rows()) {
-            let x = load::<S, V>(s, self.x.at_start(start, block.clone()));
+        for x in self.x.each_row(0..self.x.rows(), block.clone()) {
+            let x = load::<S, V>(s, x);
             for v in 0..V {
                 sum[v] = s.mul_add(x[v], x[v], sum[v]);
             }

@@ -44,18 +44,17 @@ impl<S: Simd> ColumnBlock<S> for Softmax<'_, '_> {
         let block = column..column + columns;
         let mut max = [s.splat(f32::NEG_INFINITY); V];
         let rows = 0..self.0.rows();
-        for start in self.0.starts(rows.clone()) {
-            let row = load::<S, V>(s, self.0.at_start(start, block.clone()));
+        for row in self.0.as_view().each_row(rows.clone(), block.clone()) {
+            let row = load::<S, V>(s, row);
             for v in 0..V {
                 max[v] = s.max(row[v], max[v]);
             }
         }
         let mut sums = [s.splat(0.0); V];
-        for start in self.0.starts(rows.clone()) {
-            exponentials(s, self.0.at_start(start, block.clone()), &max, [LEAST_NORMAL, 0.0], &mut sums);
+        for row in self.0.each_row_mut(rows.clone(), block.clone()) {
+            exponentials(s, row, &max, [LEAST_NORMAL, 0.0], &mut sums);
         }
-        for start in self.0.starts(rows) {
-            let row = self.0.at_start(start, block.clone());
+        for row in self.0.each_row_mut(rows, block) {
             let mut y = load::<S, V>(s, row);
             for v in 0..V {
                 // The smallest exponential stands for all that are smaller.

@@ -96,24 +96,32 @@ impl Frame {
         self.rows.offset(row) + self.columns.offset(column)
     }
 
-    /// Where some rows start.
+    /// Where some rows have a column.
     #[inline(always)]
-    fn starts(&self, range: Range<usize>) -> Starts {
+    fn starts_at(&self, range: Range<usize>, column: usize) -> Starts {
         let Frame { rows, columns } = self;
         assert!(columns.is_contiguous() && range.end <= rows.len, "contiguous rows of the view");
         let (left, first) = (range.len(), rows.first + range.start);
         if left == 0 || columns.len == 0 {
-            return Starts { base: 0, next: 0, step: 0, wrap: 0, before_last: 0, left };
+            return Starts { next: 0, step: 0, last: 0, around: 0, before_last: 0, left };
         }
-        let last = rows.order.channels() - 1;
+        let (base, last) = (columns.offset(0) + column, rows.order.channels() - 1);
+        let around = rows.stride * last;
         Starts {
-            base: columns.offset(0),
-            next: rows.stride * rows.order.channel(first),
+            next: base + rows.stride * rows.order.channel(first),
             step: rows.stride * rows.order.stride(),
-            wrap: rows.stride * last,
+            last: base + around,
+            around,
             before_last: last - first,
             left,
         }
+    }
+
+    /// Where some rows lie, cut to some columns.
+    #[inline(always)]
+    fn row_ranges(&self, rows: Range<usize>, columns: Range<usize>) -> impl Iterator<Item = Range<usize>> + use<> {
+        assert!(columns.start <= columns.end && columns.end <= self.columns.len, "columns of the view");
+        self.starts_at(rows, columns.start).map(move |start| start..start + columns.len())
     }
 
     /// Where a row lies, if its values lie side by side.
@@ -134,27 +142,15 @@ impl Frame {
 ///
 /// An order goes around its channels but the last in equal steps, and the last stands at the end: so do the rows in memory.
 pub(crate) struct Starts {
-    /// Where row 0 of the order would start.
-    base: usize,
     next: usize,
     step: usize,
-    /// The last channel's, at which the steps begin again.
-    wrap: usize,
+    /// The last channel's, at which the steps begin again,
+    last: usize,
+    /// so far from the first's.
+    around: usize,
     /// Rows in front of the last channel's.
     before_last: usize,
     left: usize,
-}
-
-impl Starts {
-    /// The first N; zeros beyond the last.
-    #[inline(always)]
-    pub(crate) fn array<const N: usize>(self) -> [usize; N] {
-        let mut starts = [0; N];
-        for (start, row) in starts.iter_mut().zip(self) {
-            *start = row;
-        }
-        starts
-    }
 }
 
 impl Iterator for Starts {
@@ -163,13 +159,13 @@ impl Iterator for Starts {
     #[inline(always)]
     fn next(&mut self) -> Option<usize> {
         self.left = self.left.checked_sub(1)?;
-        let start = if self.before_last == 0 { self.wrap } else { self.next };
+        let start = if self.before_last == 0 { self.last } else { self.next };
         self.before_last = self.before_last.wrapping_sub(1);
         self.next = start + self.step;
-        if self.next >= self.wrap {
-            self.next -= self.wrap;
+        if self.next >= self.last {
+            self.next -= self.around;
         }
-        Some(self.base + start)
+        Some(start)
     }
 }
 
@@ -252,16 +248,6 @@ macro_rules! frame_methods {
             Ok(self)
         }
 
-        /// Where some rows start, one after the other, for `at_start`: a row costs an addition where a row by its index may cost a
-        /// division.
-        ///
-        /// # Panics
-        /// If a row is out of range, or a row's values do not lie side by side.
-        #[inline(always)]
-        pub(crate) fn starts(&self, rows: Range<usize>) -> Starts {
-            self.frame.starts(rows)
-        }
-
         /// The value at a row and column.
         ///
         /// # Panics
@@ -318,10 +304,18 @@ impl<'a> View<'a> {
 
     frame_methods!();
 
-    /// Some columns of the row that starts at a place.
+    /// Some rows one after the other, each cut to some columns: cheaper than row by row, which may cost a division and costs
+    /// checks.
+    ///
+    /// # Panics
+    /// If a row or column is out of range, or a row's values do not lie side by side.
     #[inline(always)]
-    pub(crate) fn at_start(&self, start: usize, columns: Range<usize>) -> &'a [f32] {
-        &self.data[start + columns.start..start + columns.end]
+    pub(crate) fn each_row(&self, rows: Range<usize>, columns: Range<usize>) -> impl Iterator<Item = &'a [f32]> + use<'a> {
+        let data = self.data;
+        self.frame.row_ranges(rows, columns).map(move |range| {
+            // SAFETY: `Frame::row_ranges` stays within the frame, whose elements `Frame::new` found in the data.
+            unsafe { data.get_unchecked(range) }
+        })
     }
 
     /// The data from the first element on, and the values from one row to the next, if rows are evenly spaced and the values
@@ -418,20 +412,18 @@ impl<'a> ViewMut<'a> {
         Some((&mut self.data[start..], strides))
     }
 
-    /// Calls `work(index, row)` for some rows in order, if their values lie side by side; a row costs an addition where
-    /// [`ViewMut::row_mut`] may divide.
+    /// As [`View::each_row`], to write.
     #[inline(always)]
-    pub(crate) fn for_each_row(&mut self, rows: Range<usize>, mut work: impl FnMut(usize, &mut [f32])) {
-        let columns = 0..self.columns();
-        for (i, start) in self.starts(rows).enumerate() {
-            work(i, self.at_start(start, columns.clone()));
-        }
-    }
-
-    /// Some columns of the row that starts at a place.
-    #[inline(always)]
-    pub(crate) fn at_start(&mut self, start: usize, columns: Range<usize>) -> &mut [f32] {
-        &mut self.data[start + columns.start..start + columns.end]
+    pub(crate) fn each_row_mut(
+        &mut self,
+        rows: Range<usize>,
+        columns: Range<usize>,
+    ) -> impl Iterator<Item = &mut [f32]> {
+        let data = self.data.as_mut_ptr();
+        self.frame.row_ranges(rows, columns).map(move |range| {
+            // SAFETY: as in `View::each_row`; and no two rows share a value, or `Frame::check_disjoint` had refused the view.
+            unsafe { core::slice::from_raw_parts_mut(data.add(range.start), range.len()) }
+        })
     }
 
     /// The same matrix, to read.

@@ -118,17 +118,15 @@ impl PackedProduct<'_, '_> {
         };
         let mut values = [[0.0; MAX_LANES]; C];
         if let Epilogue::Residual { .. } = self.epilogue {
-            self.out.for_each_row(rows.clone(), |lane, row| {
-                let out = &row[column..column + C];
+            for (lane, out) in self.out.as_view().each_row(rows.clone(), column..column + C).enumerate() {
                 (0..C).for_each(|c| values[c][lane] = out[c]);
-            });
+            }
         }
         for (values, acc) in values.iter_mut().zip(acc) {
             s.store(self.epilogue.apply(s, acc, bias, s.load(values)), values);
         }
-        self.out.for_each_row(rows, |lane, row| {
-            let out = &mut row[column..column + C];
+        for (lane, out) in self.out.each_row_mut(rows, column..column + C).enumerate() {
             (0..C).for_each(|c| out[c] = values[c][lane]);
-        });
+        }
     }
 }
