@@ -310,7 +310,11 @@ impl<'a> View<'a> {
     /// # Panics
     /// If a row or column is out of range, or a row's values do not lie side by side.
     #[inline(always)]
-    pub(crate) fn each_row(&self, rows: Range<usize>, columns: Range<usize>) -> impl Iterator<Item = &'a [f32]> + use<'a> {
+    pub(crate) fn each_row(
+        &self,
+        rows: Range<usize>,
+        columns: Range<usize>,
+    ) -> impl Iterator<Item = &'a [f32]> + use<'a> {
         let data = self.data;
         self.frame.row_ranges(rows, columns).map(move |range| {
             // SAFETY: `Frame::row_ranges` stays within the frame, whose elements `Frame::new` found in the data.
