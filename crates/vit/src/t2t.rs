@@ -11,7 +11,7 @@ use kernels::{Level, PackedMatrix, PanelLayout, Panels, attention_scratch_len};
 use crate::config::{T2T_WIDTH, Tokens, VitConfig};
 use crate::packing::{Cut, PackError, Packer, aligned};
 use crate::pass::Pass;
-use crate::split::layout;
+use crate::split::layout_of_vectors;
 use crate::unfold::Windows;
 use crate::{RunError, Tensors};
 use round::{Round, RoundRun};
@@ -58,7 +58,7 @@ pub(crate) struct Plan {
 impl Plan {
     pub(crate) fn new(config: &VitConfig, level: Level, threads: usize) -> Self {
         let windows = windows(config.image_size);
-        let layouts = [0, 1].map(|round| layout(level, threads, windows[round].grid().pow(2)));
+        let layouts = [0, 1].map(|round| layout_of_vectors(level, threads, windows[round].grid().pow(2)));
         let rows = round::intermediate_rows(config.tokens);
         Plan {
             intermediates: layouts.map(|layout| aligned(rows * layout.padded())),
