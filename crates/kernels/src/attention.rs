@@ -445,9 +445,9 @@ impl<S: Simd> Tiles<S> for Context<'_, '_, S> {
         }
         let mut outs = self.out.each_row_mut(at.row..at.row + R, at.column..at.column + at.columns);
         // Over the constant R, so that the accumulators stay in registers.
-        for r in 0..R {
-            for v in 0..V {
-                acc[r][v] = s.mul(acc[r][v], self.inverse[v]);
+        for acc in &mut acc {
+            for (acc, inverse) in acc.iter_mut().zip(self.inverse) {
+                *acc = s.mul(*acc, *inverse);
             }
         }
         for acc in &acc {

@@ -99,7 +99,7 @@ impl Level {
         with_token!(self, s => layout(s, columns))
     }
 
-    /// As [`Level::panels`], but each panel being `width` columns: the tokens of an attention window, or of a few.
+    /// As [`Level::panels`], but each panel being `width` columns: a thread's share of the tokens, or those of a few attention windows.
     ///
     /// # Panics
     /// If `width` is zero.

@@ -1,11 +1,11 @@
 //! Token panels: a channel-major matrix cut along its tokens into blocks that each lie in one piece.
 //!
-//! A panel is as wide as a register tile, or a few, and holds all its channels, row-major. It is what a product reads as B
+//! A panel is as wide as a register tile, or as a thread's share, and holds all its channels, row-major. It is what a product reads as B
 //! without packing, what fits the near caches, and what one thread owns: panels are consecutive slices, so safe code can
 //! hand them to threads. A channel is a row of every panel; a shuffled channel order is a different order of rows.
 //!
-//! Columns that fill no vector stand behind the last panel's: products treat them apart, and a panel of their own would
-//! read all weights once more.
+//! Columns that fill no vector stand behind a panel's others: products treat them apart, and a panel of their own would read
+//! all weights once more.
 
 use core::ops::Range;
 

@@ -96,32 +96,38 @@ impl Frame {
         self.rows.offset(row) + self.columns.offset(column)
     }
 
-    /// Where some rows have a column.
+    /// Where some rows lie, cut to some columns.
+    ///
+    /// All of it is within the frame: ranges and orders of an axis never leave it, and the steps of [`Starts`] are those of the
+    /// order.
     #[inline(always)]
-    fn starts_at(&self, range: Range<usize>, column: usize) -> Starts {
+    fn row_ranges(&self, rows: Range<usize>, columns: Range<usize>) -> impl Iterator<Item = Range<usize>> + use<> {
+        let (width, starts) = (columns.len(), self.starts(rows, columns));
+        starts.map(move |start| start..start + width)
+    }
+
+    /// Where some rows have the first of some columns.
+    #[inline(always)]
+    fn starts(&self, range: Range<usize>, cut: Range<usize>) -> Starts {
         let Frame { rows, columns } = self;
-        assert!(columns.is_contiguous() && range.end <= rows.len, "contiguous rows of the view");
+        assert!(columns.is_contiguous(), "contiguous rows");
+        assert!(range.start <= range.end && range.end <= rows.len, "rows of the view");
+        assert!(cut.start <= cut.end && cut.end <= columns.len, "columns of the view");
         let (left, first) = (range.len(), rows.first + range.start);
         if left == 0 || columns.len == 0 {
             return Starts { next: 0, step: 0, last: 0, around: 0, before_last: 0, left };
         }
-        let (base, last) = (columns.offset(0) + column, rows.order.channels() - 1);
+        let (base, last) = (columns.offset(0) + cut.start, rows.order.channels() - 1);
         let around = rows.stride * last;
         Starts {
             next: base + rows.stride * rows.order.channel(first),
-            step: rows.stride * rows.order.stride(),
+            // The stride of a single row means nothing, and may be anything.
+            step: if last == 0 { 0 } else { rows.stride * rows.order.stride() },
             last: base + around,
             around,
             before_last: last - first,
             left,
         }
-    }
-
-    /// Where some rows lie, cut to some columns.
-    #[inline(always)]
-    fn row_ranges(&self, rows: Range<usize>, columns: Range<usize>) -> impl Iterator<Item = Range<usize>> + use<> {
-        assert!(columns.start <= columns.end && columns.end <= self.columns.len, "columns of the view");
-        self.starts_at(rows, columns.start).map(move |start| start..start + columns.len())
     }
 
     /// Where a row lies, if its values lie side by side.
@@ -141,7 +147,7 @@ impl Frame {
 /// Where consecutive rows start.
 ///
 /// An order goes around its channels but the last in equal steps, and the last stands at the end: so do the rows in memory.
-pub(crate) struct Starts {
+struct Starts {
     next: usize,
     step: usize,
     /// The last channel's, at which the steps begin again,
@@ -317,7 +323,8 @@ impl<'a> View<'a> {
     ) -> impl Iterator<Item = &'a [f32]> + use<'a> {
         let data = self.data;
         self.frame.row_ranges(rows, columns).map(move |range| {
-            // SAFETY: `Frame::row_ranges` stays within the frame, whose elements `Frame::new` found in the data.
+            debug_assert!(range.end <= data.len());
+            // SAFETY: `Frame::row_ranges` stays within the frame, whose last element `Frame::new` found in the data.
             unsafe { data.get_unchecked(range) }
         })
     }
@@ -423,9 +430,11 @@ impl<'a> ViewMut<'a> {
         rows: Range<usize>,
         columns: Range<usize>,
     ) -> impl Iterator<Item = &mut [f32]> {
-        let data = self.data.as_mut_ptr();
+        let (data, len) = (self.data.as_mut_ptr(), self.data.len());
         self.frame.row_ranges(rows, columns).map(move |range| {
-            // SAFETY: as in `View::each_row`; and no two rows share a value, or `Frame::check_disjoint` had refused the view.
+            debug_assert!(range.end <= len);
+            // SAFETY: as in `View::each_row`. No row comes twice, for a `ChannelOrder` is a permutation; and no two rows share a
+            // value, or `Frame::check_disjoint` had refused the view.
             unsafe { core::slice::from_raw_parts_mut(data.add(range.start), range.len()) }
         })
     }
@@ -456,5 +465,38 @@ impl<'a> ViewMut<'a> {
     #[inline(always)]
     pub fn row_mut(&mut self, row: usize) -> Option<&mut [f32]> {
         self.frame.row_range(row).map(|range| &mut self.data[range])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::vec::Vec;
+
+    /// Rows one after the other are the rows by their indices, whatever was shuffled and cut.
+    #[test]
+    fn rows_in_a_row_are_rows_by_index() {
+        let data: Vec<f32> = (0..400).map(|i| i as f32).collect();
+        for channels in 1..20 {
+            let whole = View::with_strides(&data, [channels, 7], [20, 1]).unwrap();
+            let divisors = (1..=channels).filter(|groups| channels % groups == 0);
+            for view in divisors.map(|groups| whole.shuffle_rows(groups).unwrap()) {
+                for (first, end) in (0..=channels).flat_map(|end| (0..=end).map(move |first| (first, end))) {
+                    let part = view.row_range(first..end).unwrap().column_range(1..6).unwrap();
+                    let rows: Vec<&[f32]> = part.each_row(0..end - first, 2..5).collect();
+                    assert_eq!(rows.len(), end - first);
+                    assert!(
+                        (0..end - first).all(|r| rows[r] == &part.row(r).unwrap()[2..5]),
+                        "{channels} {first} {end}"
+                    );
+                    let later = part.each_row((end - first) / 2..end - first, 0..5);
+                    assert!(later.eq(((end - first) / 2..end - first).map(|r| part.row(r).unwrap())));
+                }
+            }
+        }
+        let single = View::with_strides(&data, [1, 400], [usize::MAX, 1]).unwrap();
+        assert!(single.each_row(0..1, 0..400).eq([&*data]));
+        assert_eq!(single.each_row(1..1, 400..400).count(), 0);
     }
 }

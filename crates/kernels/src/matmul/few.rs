@@ -9,9 +9,16 @@ use super::tile::span;
 use super::{Epilogue, PACKED_ROWS, PackedProduct};
 use crate::simd::{MAX_LANES, Simd};
 
-/// The most columns of a tile: with two vectors of rows 16 accumulators, which hide the latency of AVX-512's multiply-adds;
-/// further columns would be more code for panels that few models have.
-const MAX_COLUMNS: usize = 8;
+/// The most columns of a tile: with two vectors of rows 16 accumulators, which hide the latency of AVX-512's multiply-adds,
+/// or as many as AVX2 has registers for; further columns would be more code for panels that few models have. Short vectors leave
+/// few columns over, and are for processors with little memory for code.
+const fn max_columns(lanes: usize) -> usize {
+    match lanes {
+        0..=4 => 1,
+        5..=8 => 6,
+        _ => 8,
+    }
+}
 
 impl PackedProduct<'_, '_> {
     /// The product's `columns` columns from `column` on, fewer than `LANES`.
@@ -19,8 +26,7 @@ impl PackedProduct<'_, '_> {
     pub(super) fn few_columns<S: Simd>(&mut self, s: S, column: usize, columns: usize) {
         let mut done = 0;
         while done < columns {
-            // Short vectors leave few columns over, and are for processors with little memory for code.
-            let width = if S::LANES > 4 { MAX_COLUMNS.min(columns - done) } else { 1 };
+            let width = max_columns(S::LANES).min(columns - done);
             match width {
                 1 => self.strip::<S, 1>(s, column + done),
                 2 if S::LANES > 4 => self.strip::<S, 2>(s, column + done),
@@ -28,9 +34,9 @@ impl PackedProduct<'_, '_> {
                 4 if S::LANES > 4 => self.strip::<S, 4>(s, column + done),
                 5 if S::LANES > 4 => self.strip::<S, 5>(s, column + done),
                 6 if S::LANES > 4 => self.strip::<S, 6>(s, column + done),
-                7 if S::LANES > 4 => self.strip::<S, 7>(s, column + done),
-                _ if S::LANES > 8 => self.strip::<S, MAX_COLUMNS>(s, column + done),
-                _ => unreachable!("fewer columns than lanes"),
+                7 if S::LANES > 8 => self.strip::<S, 7>(s, column + done),
+                8 if S::LANES > 8 => self.strip::<S, 8>(s, column + done),
+                _ => unreachable!("no more columns than a tile has"),
             }
             done += width;
         }
