@@ -209,7 +209,8 @@ impl Head<'_, '_> {
     }
 }
 
-/// `scores = scale * scores + bias + mask` for one query, the first column of `bias` and `mask`; `column` is scratch for copies of theirs.
+/// `scores = scale * scores + bias + mask` for one query, the first column of `bias` and `mask`; `column` is scratch for copies
+/// of theirs.
 #[inline(always)]
 fn scale_scores<S: Simd>(s: S, scores: &mut [f32], scale: f32, [bias, mask]: [Option<Rows>; 2], column: &mut [f32]) {
     let column = &mut column[..scores.len()];
@@ -443,17 +444,15 @@ impl<S: Simd> Tiles<S> for Context<'_, '_, S> {
             let p = Right { data: &self.p[piece.first * width..], step: width, columns: width };
             accumulate(s, piece.columns, v, p, &mut acc);
         }
-        let mut outs = self.out.each_row_mut(at.row..at.row + R, at.column..at.column + at.columns);
-        // Over the constant R, so that the accumulators stay in registers.
+        let outs = self.out.each_row_mut(at.row..at.row + R, at.column..at.column + at.columns);
+        // Two loops over the constant R, so that the accumulators stay in registers.
         for acc in &mut acc {
             for (acc, inverse) in acc.iter_mut().zip(self.inverse) {
                 *acc = s.mul(*acc, *inverse);
             }
         }
-        for acc in &acc {
-            if let Some(out) = outs.next() {
-                store(s, *acc, out);
-            }
+        for (acc, out) in acc.iter().zip(outs) {
+            store(s, *acc, out);
         }
     }
 }

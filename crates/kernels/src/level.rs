@@ -99,7 +99,8 @@ impl Level {
         with_token!(self, s => layout(s, columns))
     }
 
-    /// As [`Level::panels`], but each panel being `width` columns: a thread's share of the tokens, or those of a few attention windows.
+    /// As [`Level::panels`], but each panel being `width` columns: a thread's share of the tokens, or those of a few attention
+    /// windows.
     ///
     /// # Panics
     /// If `width` is zero.

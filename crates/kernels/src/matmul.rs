@@ -249,12 +249,10 @@ impl<S: Simd> Tiles<S> for PackedProduct<'_, '_> {
             accumulate(s, self.a.columns, self.a.left(at.row), b, &mut acc);
         }
         let epilogue = self.epilogue;
-        let mut outs = self.out.each_row_mut(at.row..at.row + at.rows, at.column..at.column + at.columns);
+        let outs = self.out.each_row_mut(at.row..at.row + at.rows, at.column..at.column + at.columns);
         // Over the constant R, so that the accumulators stay in registers.
-        for (r, acc) in acc.iter().enumerate() {
-            if let Some(out) = outs.next() {
-                finish_row(s, epilogue, at.row + r, acc, out);
-            }
+        for (r, (acc, out)) in acc.iter().zip(outs).enumerate() {
+            finish_row(s, epilogue, at.row + r, acc, out);
         }
     }
 }

@@ -33,7 +33,8 @@ fn whole_if_nearly(share: usize, lanes: usize) -> usize {
     if share % lanes * 4 > 3 * lanes { share.next_multiple_of(lanes) } else { share }
 }
 
-/// As the level has it, or narrower, so that there is a panel for each thread, but in whole vectors, as sums over tokens ask for.
+/// Panels as the level has them, or narrower, so that there is one for each thread, but in whole vectors, as sums over tokens
+/// ask for.
 pub(crate) fn layout_of_vectors(level: Level, threads: usize, tokens: usize) -> PanelLayout {
     let usual = level.panels(tokens);
     if usual.count() >= threads {
@@ -233,6 +234,8 @@ mod tests {
                         "{level}, {tokens} tokens on {threads} threads"
                     );
                     assert!(widest == share.min(tokens) || widest.is_multiple_of(level.lanes()) || layout.count() == 1);
+                    let nearly_whole = 4 * (widest % level.lanes()) > 3 * level.lanes();
+                    assert!(!nearly_whole || layout.count() == 1, "{level}, {tokens} tokens on {threads} threads");
                 }
             }
             let tokens = 3000;
