@@ -134,7 +134,7 @@ def golden(name, config, folder):
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="example: python tools/goldens.py && cargo test -p weights",
+        epilog="example: python tools/goldens.py && cargo test -p shuffle-vit-weights",
     )  # fmt: skip
     parser.add_argument("--folder", type=Path, default=FOLDER)
     args = parser.parse_args()
