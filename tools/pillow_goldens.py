@@ -1,6 +1,6 @@
-"""Makes crates/cli/tests/data/images/: small PNG and JPEG files, and what Pillow and torchvision make of them.
+"""Makes crates/image/tests/data/: small PNG and JPEG files, and what Pillow and torchvision make of them.
 
-    python tools/pillow_goldens.py crates/cli/tests/data/images
+    python tools/pillow_goldens.py crates/image/tests/data
 
 Needs numpy, safetensors, torch, torchvision and Pillow (written with Pillow 13.0.0 and torchvision 0.29.2; before
 version 13 Pillow resized images more than twice as high as wide in another order, which changes their rounding).

@@ -8,7 +8,7 @@ use weights::{Description, Preparation};
 
 use crate::diagnostics::warn;
 use crate::idx::{self, IdxImages};
-use crate::images::{self, Pixels};
+use images::Pixels;
 
 /// Labels that a message lists.
 const LISTED: usize = 10;

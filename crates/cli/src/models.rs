@@ -7,8 +7,8 @@ use weights::{Checkpoint, Description, LoadedModel, Random, TensorFile};
 
 use crate::args::{SettingArgs, SubjectArgs};
 use crate::diagnostics::{Usage, warn};
-use crate::images::ImageError;
 use crate::report;
+use images::ImageError;
 
 /// Bytes from a cache line on, so that a tensor of them can be read where it lies.
 #[repr(C, align(64))]

@@ -9,7 +9,6 @@ use weights::{Aligned, Description};
 
 use super::{Outcome, check_output};
 use crate::args::ClassifyArgs;
-use crate::images;
 use crate::report::{Align, Report, Table, millis, print};
 use crate::stats::millis_since;
 use crate::threads::{Runner, Threads};

@@ -3,12 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use cli::images::{Pixels, load, prepare};
+use images::{Pixels, load, prepare};
 use safetensors::{Dtype, SafeTensors};
 use weights::Preparation;
 
 fn data(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/images").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
 }
 
 /// One stored expectation: `source|interpolation|resize|size|channels`.

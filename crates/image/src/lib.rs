@@ -17,6 +17,8 @@
 //! - An image smaller than the crop is padded with zeros before it is normalised.
 //! - Limits: 65,535 pixels a side, 178,956,970 in all (where Pillow stops, too), 512 MiB of file.
 
+#![forbid(unsafe_code)]
+
 mod decode;
 mod error;
 mod resample;
@@ -42,14 +44,14 @@ const MAX_FILE_BYTES: u64 = 512 << 20;
 /// Grey or RGB pixels, a byte a sample, row by row.
 ///
 /// ```
-/// use cli::images::{Pixels, prepare};
+/// use images::{Pixels, prepare};
 /// use weights::Preparation;
 ///
 /// let pixels = [0; 28 * 28];
 /// let mut input = vec![0.0; 28 * 28];
 /// prepare(&Pixels::new(28, 28, 1, &pixels)?, &Preparation::new(28, 1), &mut input)?;
 /// assert_eq!(input[0], -1.0); // (0 / 255 - 0.5) / 0.5
-/// # Ok::<(), cli::images::ImageError>(())
+/// # Ok::<(), images::ImageError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pixels<'a> {
@@ -158,6 +160,11 @@ impl Span {
 fn normalised(mean: f32, std: f32) -> [f32; 256] {
     std::array::from_fn(|byte| (byte as f32 / 255.0 - mean) / std)
 }
+
+/// The examples of the README, so that they are compiled and run as everything else is.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
 
 #[cfg(test)]
 mod tests {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{MAX_FILE_BYTES, MAX_PIXELS, MAX_SIDE};
+use crate::{MAX_FILE_BYTES, MAX_PIXELS, MAX_SIDE};
 
 /// What was wrong, with which file, what was expected, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -7,7 +7,7 @@ use std::path::Path;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
-use super::{ImageError, MAX_FILE_BYTES, MAX_PIXELS, MAX_SIDE, Pixels};
+use crate::{ImageError, MAX_FILE_BYTES, MAX_PIXELS, MAX_SIDE, Pixels};
 
 /// Pixels that a byte of a file can stand for at most, so that a short file cannot ask for much memory. Deflate shrinks
 /// by 1032 at most, to eight pixels of one bit each a byte. A JPEG spends at least a bit on each block of 8x8 samples,

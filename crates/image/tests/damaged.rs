@@ -3,12 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use cli::images::{ImageError, Pixels, load, prepare};
+use images::{ImageError, Pixels, load, prepare};
 use tempfile::TempDir;
 use weights::Preparation;
 
 fn data() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/images")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data")
 }
 
 fn stored(name: &str) -> Vec<u8> {
