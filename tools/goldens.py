@@ -87,7 +87,7 @@ DTYPES = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}
 
 def randomise(model, generator):
     """Replaces all parameters by seeded random ones of realistic size."""
-    for name, parameter in model.state_dict().items():
+    for name, parameter in model.named_parameters():
         noise = torch.randn(parameter.shape, generator=generator)
         if name.endswith((".alpha", ".beta")):
             value = 0.8 + 0.3 * noise
