@@ -16,7 +16,7 @@ mod model {
     use std::{env, fs};
 
     use vit::Config;
-    use weights::{Checkpoint, TensorFile};
+    use weights::{Loader, TensorFile};
 
     const SMALLEST: &str = "../../crates/weights/tests/goldens/smallest.safetensors";
 
@@ -25,7 +25,7 @@ mod model {
         println!("cargo::rerun-if-env-changed=BARE_CHECKPOINT");
         let path = env::var("BARE_CHECKPOINT").unwrap_or_else(|_| SMALLEST.into());
         println!("cargo::rerun-if-changed={path}");
-        let mut checkpoint = Checkpoint::new(TensorFile::from_file(&path)?, None)?;
+        let mut checkpoint = Loader::new().checkpoint(TensorFile::from_file(&path)?)?;
         let config = checkpoint.description().config;
         let mut packed = vec![0.0; vit::packed_len(&config)?];
         vit::pack(&config, &mut checkpoint, &mut packed)?;

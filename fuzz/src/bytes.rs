@@ -1,7 +1,7 @@
 //! Target `safetensors`: any bytes as a checkpoint or a packed file in memory, through everything that the program does with a file.
 
 use safetensors::SafeTensors;
-use weights::TensorFile;
+use weights::{Loader, TensorFile};
 
 use crate::model::{check_message, check_model, check_packed};
 
@@ -12,7 +12,7 @@ pub fn run(data: &[u8]) {
         Err(error) => check_message(&error),
     }
     for arch in [None, Some("shuffle_deit_tiny")] {
-        match weights::from_bytes(data, arch) {
+        match arch.map_or_else(Loader::new, |arch| Loader::new().arch(arch)).from_bytes(data) {
             Ok(loaded) if is_packed(data) => check_packed(&loaded, data.len()),
             Ok(loaded) => check_model(&loaded, data.len()),
             Err(error) => check_message(&error),

@@ -10,7 +10,7 @@ use arbitrary::{Arbitrary, Unstructured};
 use builder::{Builder, checkpoint_of};
 use half::{bf16, f16};
 use vit::{Config, Pool, Rescale, Stages, SwinConfig, Tokens, VitConfig};
-use weights::LoadedModel;
+use weights::{LoadedModel, Loader};
 
 use crate::model::{check_message, check_model, check_packed};
 
@@ -108,7 +108,8 @@ pub fn run(data: &[u8]) {
     let mut bytes = file.bytes();
     case.damages.iter().for_each(|damage| damage.apply_to_bytes(&mut bytes));
 
-    let loaded = weights::from_bytes(&bytes, (!case.described).then_some("shuffle_deit_tiny"));
+    let loader = if case.described { Loader::new() } else { Loader::new().arch("shuffle_deit_tiny") };
+    let loaded = loader.from_bytes(&bytes);
     match &loaded {
         Ok(loaded) => {
             check_model(loaded, bytes.len());
@@ -128,14 +129,14 @@ fn pack(loaded: &LoadedModel, damages: &[Damage]) {
     let path = folder.path().join("x.packed");
     weights::save_packed(&path, loaded).expect("what loads can be packed");
     let mut bytes = std::fs::read(&path).expect("it was written");
-    let mapped = weights::load(&path, None).expect("what was packed loads");
-    let read = weights::from_bytes(&bytes, None).expect("what was packed loads");
+    let mapped = weights::load(&path).expect("what was packed loads");
+    let read = Loader::new().from_bytes(&bytes).expect("what was packed loads");
     for packed in [mapped, read] {
         assert_eq!((packed.description(), packed.weight_bytes()), (loaded.description(), loaded.weight_bytes()));
         assert_eq!(packed.verify(), loaded.verify());
     }
     damages.iter().for_each(|damage| damage.apply_to_bytes(&mut bytes));
-    match weights::from_bytes(&bytes, None) {
+    match Loader::new().from_bytes(&bytes) {
         Ok(packed) => check_packed(&packed, bytes.len()),
         Err(error) => check_message(&error),
     }

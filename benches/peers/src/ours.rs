@@ -23,7 +23,7 @@ pub(crate) fn load_packed(model: &str) -> Result<Box<dyn Engine>> {
 }
 
 fn open(path: PathBuf) -> Result<Box<dyn Engine>> {
-    let model = weights::load(path, None)?;
+    let model = weights::load(path)?;
     let level = Level::detect();
     let scratch = vec![0.0; model.model().scratch_len(level)];
     Ok(Box::new(Ours { model, level, scratch }))
@@ -32,7 +32,7 @@ fn open(path: PathBuf) -> Result<Box<dyn Engine>> {
 /// Writes a model's packed file beside its checkpoint, again if there is one.
 pub fn pack(model: &str) -> Result<()> {
     let checkpoint = file(model, "safetensors")?;
-    weights::save_packed(checkpoint.with_extension("packed"), &weights::load(&checkpoint, None)?)?;
+    weights::save_packed(checkpoint.with_extension("packed"), &weights::load(&checkpoint)?)?;
     Ok(())
 }
 

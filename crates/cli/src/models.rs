@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use weights::{Checkpoint, Description, LoadedModel, Random, TensorFile};
+use weights::{Description, LoadedModel, Loader, Random, TensorFile};
 
 use crate::args::{SettingArgs, SubjectArgs};
 use crate::diagnostics::{Usage, warn};
@@ -30,19 +30,23 @@ pub(crate) struct Named {
 pub(crate) fn load_or_trained(file: Option<&Path>, arch: Option<&str>) -> Result<Named> {
     match file {
         Some(file) => load(file, arch),
-        None => named(weights::from_bytes(&TRAINED.0, None)?, "trained"),
+        None => named(Loader::new().from_bytes(&TRAINED.0)?, "trained"),
     }
 }
 
 /// The model of a file, which `arch` names if the file does not.
 pub(crate) fn load(file: &Path, arch: Option<&str>) -> Result<Named> {
     let stem = file.file_stem().unwrap_or(file.as_os_str()).to_string_lossy();
-    named(weights::load(file, arch)?, &stem)
+    named(loader(arch).load(file)?, &stem)
+}
+
+fn loader(arch: Option<&str>) -> Loader {
+    arch.map_or_else(Loader::new, |name| Loader::new().arch(name))
 }
 
 /// The model of a checkpoint, its values checked and brought into their packed order.
 pub(crate) fn pack(file: &Path, arch: Option<&str>) -> Result<LoadedModel> {
-    let model = LoadedModel::new(Checkpoint::new(TensorFile::from_file(file)?, arch)?)?;
+    let model = LoadedModel::new(loader(arch).checkpoint(TensorFile::from_file(file)?)?)?;
     model.warnings().iter().for_each(warn);
     Ok(model)
 }

@@ -1,8 +1,10 @@
 //! A checkpoint: a file whose tensors are exactly those that its description asks for.
 
-use vit::{TensorName, Tensors};
+use vit::{Config, TensorName, Tensors};
 
+use crate::config::Said;
 use crate::names::Names;
+use crate::options::{Described, Options};
 use crate::text::printable;
 use crate::{Description, Error, Problem, ProblemKind, Report, TensorFile, TensorInfo, arch, config, matching, packed};
 
@@ -19,7 +21,7 @@ use crate::{Description, Error, Problem, ProblemKind, Report, TensorFile, Tensor
 /// let description = weights::Description::new(vit::Config::Vit(config));
 /// weights::save(&path, &description, &mut weights::Random::new(7))?;
 ///
-/// let mut checkpoint = weights::Checkpoint::new(weights::TensorFile::from_file(&path)?, None)?;
+/// let mut checkpoint = weights::Loader::new().checkpoint(weights::TensorFile::from_file(&path)?)?;
 /// assert_eq!(checkpoint.description(), &description);
 /// assert_eq!(checkpoint.tensor(TensorName::Block(0, "norm1.weight"), &[4])?.len(), 4);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -28,39 +30,29 @@ use crate::{Description, Error, Problem, ProblemKind, Report, TensorFile, Tensor
 pub struct Checkpoint<'a> {
     file: TensorFile<'a>,
     names: Names,
-    description: Description,
-    warnings: Vec<String>,
+    described: Described,
     buffer: Vec<f32>,
 }
 
 impl<'a> Checkpoint<'a> {
-    /// Checks a file against its own description or, if it has none, against the model named `arch`.
-    ///
-    /// The error reports everything that is wrong with the file. Values are looked at only then; otherwise
-    /// [`Tensors::tensor`] checks them as it hands them out.
-    ///
-    /// ```
-    /// let empty = [2, 0, 0, 0, 0, 0, 0, 0, b'{', b'}'];
-    /// let file = weights::TensorFile::from_bytes(&empty)?;
-    /// let error = weights::Checkpoint::new(file, None).err().unwrap();
-    /// assert!(error.to_string().contains("no `config`"));
-    /// # Ok::<(), weights::Error>(())
-    /// ```
-    pub fn new(file: TensorFile<'a>, arch: Option<&str>) -> Result<Self, Error> {
+    /// Checks a file against its own description or, if it has none, against the model that the options name.
+    pub(crate) fn open(file: TensorFile<'a>, options: &Options) -> Result<Self, Error> {
         if packed::is_packed(&file) {
             return Err(Error::Packed { file: file.label().into() });
         }
         let names = Names::new(&file);
-        let (description, mut warnings) = match (file.metadata("config"), arch) {
+        let arch = options.arch.as_deref();
+        let (config, said, mut warnings) = match (file.metadata("config"), arch) {
             (Some(text), _) => described(text, &file, &names)?,
-            (None, Some(name)) => (known(name, &file, &names)?, Vec::new()),
+            (None, Some(name)) => known(name, &file, &names)?,
             (None, None) => return Err(Error::NoDescription { file: file.label().into(), known: arch::known() }),
         };
         if let (Some(_), Some(name)) = (file.metadata("config"), arch) {
             warnings.push(ignored_arch(name));
         }
+        let described = options.describe(config, said, warnings)?;
         let buffer = conversion_buffer(&file);
-        Ok(Checkpoint { file, names, description, warnings, buffer })
+        Ok(Checkpoint { file, names, described, buffer })
     }
 
     /// What the file says about its model.
@@ -71,7 +63,7 @@ impl<'a> Checkpoint<'a> {
     /// # }
     /// ```
     pub fn description(&self) -> &Description {
-        &self.description
+        &self.described.description
     }
 
     /// What is odd about the file but harms nothing, a line each.
@@ -82,17 +74,28 @@ impl<'a> Checkpoint<'a> {
     /// # }
     /// ```
     pub fn warnings(&self) -> &[String] {
-        &self.warnings
+        &self.described.warnings
     }
 
-    pub(crate) fn into_warnings(self) -> Vec<String> {
-        self.warnings
+    /// What was assumed because nobody said it, a line each.
+    ///
+    /// ```
+    /// # fn example(checkpoint: weights::Checkpoint) {
+    /// checkpoint.assumed().iter().for_each(|line| eprintln!("{line}"));
+    /// # }
+    /// ```
+    pub fn assumed(&self) -> &[String] {
+        &self.described.assumed
+    }
+
+    pub(crate) fn into_described(self) -> Described {
+        self.described
     }
 
     /// Everything that is wrong with the values.
     pub(crate) fn check_values(&self) -> Result<(), Error> {
         let mut report = Report::new(self.file.label());
-        matching::check_values(&self.file, &self.names, &self.description.config, &mut report)?;
+        matching::check_values(&self.file, &self.names, &self.described.description.config, &mut report)?;
         report.into_result()
     }
 }
@@ -122,7 +125,7 @@ pub(crate) fn ignored_arch(name: &str) -> String {
 }
 
 /// Reads the description, then holds the tensors against it before anything of the size it claims is built.
-fn described(text: &str, file: &TensorFile, names: &Names) -> Result<(Description, Vec<String>), Error> {
+fn described(text: &str, file: &TensorFile, names: &Names) -> Result<(Config, Said, Vec<String>), Error> {
     let mut report = Report::new(file.label());
     let entry = config::read(text, &mut report);
     report.into_result()?;
@@ -131,12 +134,10 @@ fn described(text: &str, file: &TensorFile, names: &Names) -> Result<(Descriptio
 }
 
 /// The named model, as far as the file's tensors are of it.
-fn known(name: &str, file: &TensorFile, names: &Names) -> Result<Description, Error> {
+fn known(name: &str, file: &TensorFile, names: &Names) -> Result<(Config, Said, Vec<String>), Error> {
     let config = arch::configure(name, file, names)?;
     matching::check(file, names, &config)?;
-    let mut description = Description::new(config);
-    description.name = Some(name.into());
-    Ok(description)
+    Ok((config, Said { name: Some(name.into()), ..Said::default() }, Vec::new()))
 }
 
 /// Room for the largest tensor that cannot be borrowed.

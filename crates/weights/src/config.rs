@@ -1,6 +1,7 @@
 //! Reading the metadata entry `config`: every key checked by itself, then the whole; all problems in one report.
 
 mod family;
+mod images;
 mod swin;
 mod values;
 mod vit;
@@ -8,14 +9,14 @@ mod vit;
 use ::vit::Config;
 
 pub(crate) use self::family::problem_of;
+pub(crate) use self::images::{IMAGE_KEYS, Said};
 use crate::json::for_each_entry;
 use crate::text::{nearest, printable};
-use crate::{Description, Interpolation, Preparation, Problem, ProblemKind, Report};
+use crate::{Problem, ProblemKind, Report};
 use family::{Family, SHARED_KEYS};
-use values::{Value, set};
+use serde_json::value::RawValue;
+use values::Value;
 
-/// Keys that say what the model and its classes are called and how images are prepared.
-const IMAGE_KEYS: [&str; 7] = ["name", "labels", "resize", "crop_pct", "interpolation", "mean", "std"];
 /// Keys without a default; and the family's own for the number of blocks.
 const REQUIRED: [&str; 3] = ["arch", "dim", "heads"];
 /// Unknown keys that are told one by one.
@@ -24,13 +25,7 @@ const SHOWN: usize = 20;
 /// What the entry says; unless reading it reported problems, its configuration is valid.
 pub(crate) struct Entry {
     model: Box<dyn Family>,
-    name: Option<String>,
-    labels: Option<Vec<Option<String>>>,
-    resize: Option<usize>,
-    crop_pct: Option<f64>,
-    interpolation: Interpolation,
-    mean: Option<Vec<f32>>,
-    std: Option<Vec<f32>>,
+    said: Said,
     seen: Vec<&'static str>,
     unknown: Vec<String>,
     unknown_count: usize,
@@ -57,21 +52,21 @@ pub(crate) fn read(text: &str, report: &mut Report) -> Entry {
     entry
 }
 
+/// What one of [`IMAGE_KEYS`] is set to: JSON, or a string where JSON cannot read it.
+pub(crate) fn set_said(said: &mut Said, key: &str, value: &str, report: &mut Report) {
+    let text = json_or_string(value);
+    said.set(Value { key, text: &text, report });
+}
+
+/// A setting's value as JSON.
+pub(crate) fn json_or_string(value: &str) -> Box<RawValue> {
+    let json = serde_json::from_str::<Box<RawValue>>(value);
+    json.or_else(|_| serde_json::value::to_raw_value(value)).unwrap_or_else(|_| RawValue::NULL.to_owned())
+}
+
 impl Entry {
     fn new(model: Box<dyn Family>) -> Self {
-        Entry {
-            model,
-            name: None,
-            labels: None,
-            resize: None,
-            crop_pct: None,
-            interpolation: Interpolation::default(),
-            mean: None,
-            std: None,
-            seen: Vec::new(),
-            unknown: Vec::new(),
-            unknown_count: 0,
-        }
+        Entry { model, said: Said::default(), seen: Vec::new(), unknown: Vec::new(), unknown_count: 0 }
     }
 
     /// Every key that has a meaning.
@@ -86,19 +81,7 @@ impl Entry {
         } else {
             self.seen.push(key);
         }
-        if IMAGE_KEYS.contains(&key) { self.set_image_key(value) } else { self.model.set(value) }
-    }
-
-    fn set_image_key(&mut self, mut value: Value) {
-        match value.key {
-            "name" => self.name = value.take("a string or null").flatten(),
-            "labels" => self.labels = value.take("a list of strings and nulls"),
-            "resize" => self.resize = value.size(Preparation::MAX_SIDE),
-            "crop_pct" => self.crop_pct = value.positive(),
-            "mean" => self.mean = value.finite_list(),
-            "std" => self.std = value.positive_list(),
-            _ => set(&mut self.interpolation, value.word(Interpolation::ALL.map(|filter| (filter.name(), filter)))),
-        }
+        if IMAGE_KEYS.contains(&key) { self.said.set(value) } else { self.model.set(value) }
     }
 
     fn set_unknown(&mut self, key: &str) {
@@ -116,31 +99,7 @@ impl Entry {
             report.push(problem.near(nearest(key, self.unknown.iter().map(String::as_str))));
         }
         self.model.check(report);
-        self.check_lists(report);
-    }
-
-    fn check_lists(&self, report: &mut Report) {
-        let (classes, channels) = (self.config().num_classes(), self.config().in_channels());
-        let mut check = |key, len: Option<usize>, expected: usize, of| {
-            let judged = report.problems().iter().all(|problem| problem.name != of);
-            if let Some(len) = len.filter(|len| judged && *len != expected) {
-                let expected = format!("{expected} values, as {of} says");
-                report.push(Problem::new(ProblemKind::Config, key, expected, len.to_string()));
-            }
-        };
-        check("labels", self.labels.as_ref().map(Vec::len), classes, "num_classes");
-        check("mean", self.mean.as_ref().map(Vec::len), channels, "in_channels");
-        check("std", self.std.as_ref().map(Vec::len), channels, "in_channels");
-        if let Some(part) = self.crop_pct.filter(|_| !(1..=Preparation::MAX_SIDE).contains(&self.resize())) {
-            let expected = format!("a part of the image that makes resize 1 to {}", Preparation::MAX_SIDE);
-            report.push(Problem::new(ProblemKind::Config, "crop_pct", expected, part.to_string()));
-        }
-    }
-
-    fn resize(&self) -> usize {
-        let of_part =
-            || Preparation::resize_for(self.config().image_size(), self.crop_pct.unwrap_or(Preparation::CROP_PCT));
-        self.resize.unwrap_or_else(of_part)
+        self.said.check(&self.config(), report);
     }
 
     /// The configuration, of which nothing has been built yet.
@@ -148,18 +107,10 @@ impl Entry {
         self.model.config()
     }
 
-    /// Builds what the entry describes, once the tensors have shown its sizes to be true; and what to warn about.
-    pub(crate) fn finish(self) -> (Description, Vec<String>) {
-        let (resize, warnings) = (self.resize(), self.warnings());
-        let mut description = Description::new(self.config());
-        description.name = self.name;
-        description.labels = self.labels.unwrap_or_default();
-        let preparation = &mut description.preparation;
-        preparation.resize = resize;
-        preparation.interpolation = self.interpolation;
-        set(&mut preparation.mean, self.mean);
-        set(&mut preparation.std, self.std);
-        (description, warnings)
+    /// The configuration, what is said about images, and what to warn about.
+    pub(crate) fn finish(self) -> (Config, Said, Vec<String>) {
+        let warnings = self.warnings();
+        (self.model.config(), self.said, warnings)
     }
 
     fn warnings(&self) -> Vec<String> {
@@ -176,6 +127,7 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Description;
 
     #[test]
     fn every_built_in_model_is_described_and_read_back() {
@@ -185,7 +137,10 @@ mod tests {
             let mut report = Report::new(name);
             let entry = read(&text, &mut report);
             assert_eq!((entry.config(), report.total()), (config, 0), "{text}");
-            assert_eq!(entry.finish(), (Description::new(config), vec![]), "{name}");
+            let (_, said, warnings) = entry.finish();
+            let description = said.clone().describe(config);
+            assert_eq!((said.assumed(&description), warnings), (None, vec![]), "{name}");
+            assert_eq!(description, Description::new(config), "{name}");
         }
         assert_eq!(Config::names().len(), 22);
     }

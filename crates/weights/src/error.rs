@@ -43,6 +43,9 @@ pub enum Error {
     /// The file can be read and is wrong.
     #[error("{0}")]
     Invalid(Box<Report>),
+    /// What a [`Loader`](crate::Loader) was told to set has no meaning or no possible value.
+    #[error("{0}")]
+    Setting(Box<Report>),
     /// The file does not say what model it holds.
     #[error("{file}: the metadata has no `config`, so the model must be named: --arch with one of {known}")]
     NoDescription {

@@ -5,7 +5,7 @@
 //! # let path = folder.path().join("model.safetensors");
 //! # let description = weights::Description::new(weights::named("shuffle_deit_tiny")?);
 //! # weights::save(&path, &description, &mut weights::Random::new(7))?;
-//! let loaded = weights::load(&path, None)?; // any wrong tensor is named, with what was expected and found
+//! let loaded = weights::load(&path)?; // any wrong tensor is named, with what was expected and found
 //! let (model, level) = (loaded.model(), vit::Level::detect());
 //! let image = vec![0.0; model.config().image_len()]; // prepared as `loaded.description().preparation` says
 //! let mut logits = vec![0.0; model.config().num_classes()];
@@ -33,10 +33,12 @@ mod error;
 mod header;
 mod json;
 mod load;
+mod loader;
 #[allow(unsafe_code)]
 mod map;
 mod matching;
 mod names;
+mod options;
 mod packed;
 mod preparation;
 mod random;
@@ -56,7 +58,8 @@ pub use checkpoint::Checkpoint;
 pub use description::Description;
 pub use error::Error;
 pub use header::TensorInfo;
-pub use load::{LoadedModel, from_bytes, load};
+pub use load::LoadedModel;
+pub use loader::{Loader, load};
 pub use packed::save_packed;
 pub use preparation::{Interpolation, Preparation, UnknownInterpolation};
 pub use random::Random;

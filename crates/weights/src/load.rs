@@ -1,15 +1,15 @@
 //! From a file to a model that runs, with no more memory than the model and one tensor.
 
 use std::fmt;
-use std::path::Path;
 
 use vit::{Model, PackError, Tensors};
 
 use crate::aligned::Aligned;
 use crate::config::problem_of;
 use crate::convert::{all_finite, describe_non_finite};
-use crate::packed::{self, Packed, Seal};
-use crate::{Checkpoint, Description, Error, Problem, ProblemKind, TensorFile};
+use crate::options::Described;
+use crate::packed::{Packed, Seal};
+use crate::{Checkpoint, Description, Error, Problem, ProblemKind};
 
 /// A model and its packed weights, aligned to 64 bytes: in memory of its own, or in the map of a packed file.
 ///
@@ -22,7 +22,7 @@ use crate::{Checkpoint, Description, Error, Problem, ProblemKind, TensorFile};
 /// let description = weights::Description::new(vit::Config::Vit(config));
 /// weights::save(&path, &description, &mut weights::Random::new(7))?;
 ///
-/// let loaded = weights::load(&path, None)?;
+/// let loaded = weights::load(&path)?;
 /// let (model, level) = (loaded.model(), vit::Level::detect());
 /// let image = vec![0.5; model.config().image_len()];
 /// let mut logits = vec![0.0; model.config().num_classes()];
@@ -32,60 +32,17 @@ use crate::{Checkpoint, Description, Error, Problem, ProblemKind, TensorFile};
 pub struct LoadedModel {
     description: Description,
     warnings: Vec<String>,
+    assumed: Vec<String>,
     packed: Packed,
     seal: Option<Seal>,
 }
 
-/// Loads a checkpoint or a packed file; `arch` names the model if the file does not describe it.
-///
-/// A checkpoint's tensors are read one by one into their packed form. A map would spare that copy no memory: packing
-/// rearranges every value, and the mapped pages would count on top of the packed ones (deit_tiny as F32: 25 MB resident at
-/// the peak this way, 47 MB through a map, equally fast).
-///
-/// A packed file that nobody has permission to write, as [`save_packed`](crate::save_packed) leaves it, is mapped; another,
-/// or one of a system without such permissions, is read. Neither looks at a value: [`LoadedModel::verify`] does.
-///
-/// ```
-/// let error = weights::load("nowhere/model.safetensors", Some("deit_tiny")).unwrap_err();
-/// assert!(matches!(error, weights::Error::Io { .. }));
-/// ```
-pub fn load(path: impl AsRef<Path>, arch: Option<&str>) -> Result<LoadedModel, Error> {
-    LoadedModel::open(TensorFile::from_file(path)?, arch)
-}
-
-/// Loads a checkpoint or a packed file that is in memory already: embedded in a program, or fetched by one.
-///
-/// ```
-/// assert!(weights::from_bytes(b"no checkpoint", None).is_err());
-/// ```
-pub fn from_bytes(bytes: &[u8], arch: Option<&str>) -> Result<LoadedModel, Error> {
-    LoadedModel::open(TensorFile::from_bytes(bytes)?, arch)
-}
-
 impl LoadedModel {
-    /// Loads an opened file, a checkpoint or a packed one; as [`load`] does, but the values of a packed file that is mapped
-    /// already stay in that map.
-    ///
-    /// ```
-    /// # let folder = tempfile::tempdir()?;
-    /// # let path = folder.path().join("tiny.packed");
-    /// # let description = weights::Description::new(weights::named("deit_tiny")?);
-    /// # weights::save_packed(&path, &weights::LoadedModel::from_tensors(description, &mut weights::Random::new(7))?)?;
-    /// // SAFETY: the file lies in a folder that only this test knows.
-    /// let file = unsafe { weights::TensorFile::from_mmap(&path) }?; // whatever its permissions
-    /// let loaded = weights::LoadedModel::open(file, None)?;
-    /// assert_eq!(loaded.model().config().num_classes(), 1000);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn open(file: TensorFile, arch: Option<&str>) -> Result<Self, Error> {
-        if packed::is_packed(&file) { packed::open(file, arch) } else { Self::new(Checkpoint::new(file, arch)?) }
-    }
-
     /// Packs an opened checkpoint.
     ///
     /// ```
     /// # fn example() -> Result<(), weights::Error> {
-    /// let checkpoint = weights::Checkpoint::new(weights::TensorFile::from_file("tiny.safetensors")?, None)?;
+    /// let checkpoint = weights::Loader::new().checkpoint(weights::TensorFile::from_file("tiny.safetensors")?)?;
     /// println!("{} parameters", checkpoint.description().config.params());
     /// let loaded = weights::LoadedModel::new(checkpoint)?;
     /// # Ok(())
@@ -94,7 +51,10 @@ impl LoadedModel {
     pub fn new(mut checkpoint: Checkpoint) -> Result<Self, Error> {
         let description = checkpoint.description().clone();
         match Self::from_tensors(description, &mut checkpoint) {
-            Ok(loaded) => Ok(LoadedModel { warnings: checkpoint.into_warnings(), ..loaded }),
+            Ok(loaded) => {
+                let Described { description, warnings, assumed } = checkpoint.into_described();
+                Ok(LoadedModel { description, warnings, assumed, ..loaded })
+            }
             // Packing stops at the first tensor that is not finite; the report names them all.
             Err(error) => Err(checkpoint.check_values().err().unwrap_or(error)),
         }
@@ -123,12 +83,14 @@ impl LoadedModel {
             PackError::Buffer { expected, found } => wrong_len(&label, "(packed weights)", expected, found),
             _ => wrong_len(&label, "(packed weights)", 0, 0),
         })?;
-        Ok(LoadedModel { description, warnings: Vec::new(), packed: Packed::Owned(packed), seal: None })
+        let (warnings, assumed) = (Vec::new(), Vec::new());
+        Ok(LoadedModel { description, warnings, assumed, packed: Packed::Owned(packed), seal: None })
     }
 
     /// A model over values whose number is that of the description.
-    pub(crate) fn of_packed(description: Description, warnings: Vec<String>, packed: Packed, seal: Seal) -> Self {
-        LoadedModel { description, warnings, packed, seal: Some(seal) }
+    pub(crate) fn of_packed(described: Described, packed: Packed, seal: Seal) -> Self {
+        let Described { description, warnings, assumed } = described;
+        LoadedModel { description, warnings, assumed, packed, seal: Some(seal) }
     }
 
     /// The model over the packed weights; a small value, made anew at each call.
@@ -166,6 +128,18 @@ impl LoadedModel {
         &self.warnings
     }
 
+    /// What was assumed because neither the file nor the [`Loader`](crate::Loader) said it, a line each: how images are
+    /// prepared, if that is not known.
+    ///
+    /// ```
+    /// # fn example(loaded: weights::LoadedModel) {
+    /// loaded.assumed().iter().for_each(|line| eprintln!("{line}"));
+    /// # }
+    /// ```
+    pub fn assumed(&self) -> &[String] {
+        &self.assumed
+    }
+
     /// Bytes of the packed weights.
     pub fn weight_bytes(&self) -> usize {
         size_of_val(&*self.packed)
@@ -176,8 +150,8 @@ impl LoadedModel {
     ///
     /// ```
     /// # fn example() -> Result<(), weights::Error> {
-    /// let checksum = weights::load("deit_tiny.packed", None)?.verify()?; // such as crc32:1c2d3e4f
-    /// assert_eq!(weights::load("deit_tiny.safetensors", Some("deit_tiny"))?.verify()?, checksum);
+    /// let checksum = weights::load("deit_tiny.packed")?.verify()?; // such as crc32:1c2d3e4f
+    /// assert_eq!(weights::load("shuffle_deit_tiny.safetensors")?.verify()?, checksum);
     /// # Ok(())
     /// # }
     /// ```

@@ -9,7 +9,7 @@ use memmap2::Mmap;
 
 use crate::error::display;
 use crate::source::{self, Source};
-use crate::{Error, TensorFile};
+use crate::{Error, LoadedModel, Loader, TensorFile};
 
 impl TensorFile<'static> {
     /// Maps a file into memory; aligned F32 values are borrowed from the map.
@@ -38,6 +38,29 @@ impl TensorFile<'static> {
             .map_err(|error| Error::io(&label, "map", &error, "read it instead (from_file)"))?;
         let len = map.len() as u64;
         Self::open(label, Source::Map(map), len)
+    }
+}
+
+impl Loader {
+    /// Loads a file through a map: the values of a packed file are used where they lie in it.
+    ///
+    /// # Safety
+    ///
+    /// As of [`TensorFile::from_mmap`]: until the model is dropped, nobody may write to the file or shorten it.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("tiny.packed");
+    /// # let description = weights::Description::new(weights::named("deit_tiny")?);
+    /// # weights::save_packed(&path, &weights::LoadedModel::from_tensors(description, &mut weights::Random::new(7))?)?;
+    /// // SAFETY: the file lies in a folder that only this test knows.
+    /// let loaded = unsafe { weights::Loader::new().load_mmap(&path) }?;
+    /// assert_eq!(loaded.model().config().num_classes(), 1000);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub unsafe fn load_mmap(&self, path: impl AsRef<Path>) -> Result<LoadedModel, Error> {
+        // SAFETY: the caller promises that the file does not change as long as the model lives, which keeps the map.
+        self.load_file(unsafe { TensorFile::from_mmap(path) }?)
     }
 }
 

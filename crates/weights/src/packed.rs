@@ -18,6 +18,7 @@ use crate::checkpoint::ignored_arch;
 use crate::config::problem_of;
 use crate::convert::little_endian;
 use crate::map::Mapped;
+use crate::options::Options;
 use crate::text::printable;
 use crate::write::{self, Access};
 use crate::{Error, LoadedModel, Problem, ProblemKind, Report, TensorFile, TensorInfo, config};
@@ -105,7 +106,7 @@ fn continued(checksum: u32, values: &[f32]) -> u32 {
 /// let description = weights::Description::new(weights::named("shuffle_deit_tiny")?);
 /// let model = weights::LoadedModel::from_tensors(description, &mut weights::Random::new(7))?;
 /// weights::save_packed(&path, &model)?;
-/// let loaded = weights::load(&path, None)?; // no value is read
+/// let loaded = weights::load(&path)?; // no value is read
 /// assert_eq!(loaded.verify()?, model.verify()?); // every value is
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -122,7 +123,7 @@ pub(crate) fn is_packed(file: &TensorFile) -> bool {
 }
 
 /// A model over the values of a packed file, of which only the header is looked at.
-pub(crate) fn open(file: TensorFile, arch: Option<&str>) -> Result<LoadedModel, Error> {
+pub(crate) fn open(file: TensorFile, options: &Options) -> Result<LoadedModel, Error> {
     check_version(&file)?;
     let mut report = empty_report(&file);
     let text = file.metadata("config").unwrap_or_default();
@@ -132,9 +133,9 @@ pub(crate) fn open(file: TensorFile, arch: Option<&str>) -> Result<LoadedModel, 
     let info = tensor(&file, &entry.config())?.clone();
     let seal = Seal { file: file.label().into(), description: crc32fast::hash(text.as_bytes()), checksum };
     let packed = file.keep(&info)?;
-    let (description, mut warnings) = entry.finish();
-    warnings.extend(arch.map(ignored_arch));
-    Ok(LoadedModel::of_packed(description, warnings, packed, seal))
+    let (config, said, mut warnings) = entry.finish();
+    warnings.extend(options.arch.as_deref().map(ignored_arch));
+    Ok(LoadedModel::of_packed(options.describe(config, said, warnings)?, packed, seal))
 }
 
 fn empty_report(file: &TensorFile) -> Report {

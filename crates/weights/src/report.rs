@@ -124,7 +124,7 @@ impl fmt::Display for Problem {
 /// ```
 /// let empty = [2, 0, 0, 0, 0, 0, 0, 0, b'{', b'}'];
 /// let file = weights::TensorFile::from_bytes(&empty).unwrap();
-/// let error = weights::Checkpoint::new(file, Some("deit_tiny")).unwrap_err();
+/// let error = weights::Loader::new().arch("deit_tiny").checkpoint(file).unwrap_err();
 /// let weights::Error::Invalid(report) = error else { panic!("{error}") };
 /// assert_eq!((report.total(), report.problems().len()), (152, 20));
 /// assert_eq!(report.problems()[0].name, "cls_token");

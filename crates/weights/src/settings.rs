@@ -1,7 +1,5 @@
 //! A built-in model with keys of its description set anew.
 
-use serde_json::value::RawValue;
-
 use crate::json::for_each_entry;
 use crate::text::{alternatives, nearest, printable};
 use crate::{Description, Error, Problem, ProblemKind, Report, config, named};
@@ -32,7 +30,8 @@ pub fn named_with(name: &str, settings: &[(&str, &str)]) -> Result<Description, 
     unknown.iter().for_each(|(key, value)| report.push(unknown_key(name, key, value, &keys)));
     let entry = config::read(&replaced(&base, &known), &mut report);
     report.into_result()?;
-    Ok(entry.finish().0)
+    let (config, said, _) = entry.finish();
+    Ok(said.describe(config))
 }
 
 /// `deit_tiny(depth=6, dim=96)`.
@@ -56,10 +55,7 @@ fn replaced(base: &str, settings: &[(&str, &str)]) -> String {
             entries.push(entry(&key, value.get()));
         }
     });
-    entries.extend(settings.iter().map(|(key, value)| match serde_json::from_str::<&RawValue>(value) {
-        Ok(json) => entry(key, json.get()),
-        Err(_) => entry(key, &serde_json::Value::from(*value).to_string()),
-    }));
+    entries.extend(settings.iter().map(|(key, value)| entry(key, config::json_or_string(value).get())));
     format!("{{{}}}", entries.join(","))
 }
 

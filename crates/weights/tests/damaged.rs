@@ -15,7 +15,7 @@ fn message(bytes: &[u8], arch: Option<&str>) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("damaged.safetensors");
     std::fs::write(&path, bytes).unwrap();
-    let from_file = match weights::TensorFile::from_file(&path).and_then(|file| weights::Checkpoint::new(file, arch)) {
+    let from_file = match weights::TensorFile::from_file(&path).and_then(|file| common::loader(arch).checkpoint(file)) {
         Err(error) => error.to_string(),
         Ok(checkpoint) => {
             let label = path.display().to_string();

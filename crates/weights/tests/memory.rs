@@ -6,7 +6,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use common::{Builder, checkpoint, checkpoint_of, edited, good, packed, raw, small, small_swin};
+use common::{Builder, checkpoint, checkpoint_of, edited, from_bytes, good, packed, raw, small, small_swin};
 use half::f16;
 use vit::{Config, VitConfig};
 use weights::{LoadedModel, TensorFile, load};
@@ -69,12 +69,12 @@ fn loading_takes_the_packed_model_and_one_tensor() {
         let weights = loaded.unwrap().weight_bytes();
         assert!(peak <= weights + buffer + BOOKS, "{what}: {peak} bytes for {weights} of weights");
     };
-    check("F32 from disk", peak(|| load(&path, None)), LARGEST);
+    check("F32 from disk", peak(|| load(&path)), LARGEST);
     let bytes = builder.bytes();
-    check("F32 from memory", peak(|| weights::from_bytes(&bytes, None)), LARGEST);
+    check("F32 from memory", peak(|| from_bytes(&bytes, None)), LARGEST);
     builder.tensors.iter_mut().for_each(|tensor| tensor.retype("F16", |x| f16::from_f32(x).to_bits()));
     std::fs::write(&path, builder.bytes()).unwrap();
-    check("F16 from disk", peak(|| load(&path, None)), LARGEST);
+    check("F16 from disk", peak(|| load(&path)), LARGEST);
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn aligned_singles_take_no_buffer() {
     let buffer = if cfg!(target_endian = "little") { 0 } else { LARGEST };
     // SAFETY: nobody else knows the folder, and nothing writes to the file while it is mapped.
     let open = || unsafe { TensorFile::from_mmap(&path) };
-    let (loaded, peak) = peak(|| open().and_then(|file| LoadedModel::new(weights::Checkpoint::new(file, None)?)));
+    let (loaded, peak) = peak(|| open().and_then(|file| LoadedModel::new(weights::Loader::new().checkpoint(file)?)));
     let weights = loaded.unwrap().weight_bytes();
     assert!(peak <= weights + buffer + BOOKS, "{peak} bytes for {weights} of weights");
 }
@@ -131,7 +131,7 @@ fn lies_cost_nothing() {
         ("another model", named.bytes(), Some("deit_small")),
         ("packed weights", packed, None),
     ] {
-        let (loaded, peak) = peak(|| weights::from_bytes(&bytes, arch));
+        let (loaded, peak) = peak(|| from_bytes(&bytes, arch));
         assert!(loaded.is_err(), "{what}");
         assert!(peak <= BOOKS, "{what}: {peak} bytes for a file of {}", bytes.len());
     }
@@ -159,12 +159,12 @@ fn a_packed_file_takes_nothing_or_its_size() {
     let _turn = turn();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.packed");
-    weights::save_packed(&path, &weights::from_bytes(&medium().bytes(), None).unwrap()).unwrap();
-    let (mapped, peak_mapped) = peak(|| load(&path, None).unwrap());
+    weights::save_packed(&path, &from_bytes(&medium().bytes(), None).unwrap()).unwrap();
+    let (mapped, peak_mapped) = peak(|| load(&path).unwrap());
     assert!(peak_mapped <= BOOKS, "{peak_mapped} bytes for a mapped file");
     let writable = folder.path().join("y.packed");
     std::fs::write(&writable, std::fs::read(&path).unwrap()).unwrap();
-    let (read, peak_read) = peak(|| load(&writable, None).unwrap());
+    let (read, peak_read) = peak(|| load(&writable).unwrap());
     assert_eq!(read.weight_bytes(), mapped.weight_bytes());
     assert!(
         (read.weight_bytes()..read.weight_bytes() + BOOKS).contains(&peak_read),

@@ -5,11 +5,11 @@ mod common;
 use std::convert::Infallible;
 use std::path::Path;
 
-use common::{checkpoint_of, edited, packed, raw, small, small_swin, small_t2t};
+use common::{checkpoint_of, edited, from_bytes, loader, packed, raw, small, small_swin, small_t2t};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use vit::{Config, Level, PACKED_VERSION, Rescale, TensorName, Tensors, Tokens, VitConfig};
-use weights::{Checkpoint, Description, Error, LoadedModel, Random, TensorFile, from_bytes, load, save_packed};
+use weights::{Description, Error, LoadedModel, Loader, Random, TensorFile, load, save_packed};
 
 fn good() -> Vec<u8> {
     packed(Config::Vit(small()))
@@ -49,7 +49,7 @@ fn complaint(bytes: &[u8]) -> String {
     let path = folder.path().join("x.packed");
     std::fs::write(&path, bytes).unwrap();
     set_read_only(&path);
-    let from_file = load(&path, None).expect_err("damaged files are errors").to_string();
+    let from_file = load(&path).expect_err("damaged files are errors").to_string();
     let from_memory = from_bytes(bytes, None).unwrap_err().to_string();
     assert_eq!(from_file.replace(&path.display().to_string(), "(bytes in memory)"), from_memory);
     assert!(from_file.contains("x.packed"), "{from_file}");
@@ -84,13 +84,13 @@ fn every_way_in_gives_the_checkpoints_logits() {
         std::fs::write(&misaligned, edited(&bytes, 1, |_, _| {})).unwrap();
         set_read_only(&misaligned);
         // SAFETY: nobody else knows the folder, and nothing writes to the file while it is mapped.
-        let map = unsafe { TensorFile::from_mmap(&writable) }.unwrap();
+        let mapped = unsafe { Loader::new().load_mmap(&writable) };
         for (way, loaded) in [
-            ("mapped", load(&path, None)),
-            ("read", load(&writable, None)),
-            ("misaligned", load(&misaligned, None)),
+            ("mapped", load(&path)),
+            ("read", load(&writable)),
+            ("misaligned", load(&misaligned)),
             ("in memory", from_bytes(&bytes, None)),
-            ("mapped by the caller", LoadedModel::open(map, None)),
+            ("mapped by the caller", mapped),
         ] {
             let loaded = loaded.unwrap();
             assert_eq!((loaded.description(), loaded.warnings()), (whole.description(), &[][..]), "{way}");
@@ -110,7 +110,7 @@ fn a_description_travels_along() {
     description.labels = vec![Some("a".into()), None, Some("\"c\"".into())];
     description.preparation.resize = 77;
     save_packed(&path, &LoadedModel::from_tensors(description.clone(), &mut Random::new(1)).unwrap()).unwrap();
-    let loaded = load(&path, Some("deit_tiny")).unwrap();
+    let loaded = loader(Some("deit_tiny")).load(&path).unwrap();
     assert_eq!(loaded.description(), &description);
     assert_eq!(loaded.warnings(), ["arch deit_tiny is ignored: the file describes itself"]);
 }
@@ -131,12 +131,12 @@ fn others_can_look_into_the_file_and_nobody_can_write_to_it() {
     assert_eq!(entries["checksum"], model.verify().unwrap());
     assert_eq!(entries["config"], model.description().to_json());
 
-    let loaded = load(&path, None).unwrap();
+    let loaded = load(&path).unwrap();
     let before = logits(&loaded);
     let other = LoadedModel::from_tensors(model.description().clone(), &mut Random::new(2)).unwrap();
     save_packed(&path, &other).unwrap(); // a new file in its place
     assert_eq!(logits(&loaded), before);
-    assert_ne!(logits(&load(&path, None).unwrap()), before);
+    assert_ne!(logits(&load(&path).unwrap()), before);
     save_packed(&path, &model).unwrap();
     assert!(std::fs::read(&path).unwrap() == bytes, "packing gives other bytes each time");
     #[cfg(unix)]
@@ -284,7 +284,7 @@ fn damage_is_found_when_it_is_looked_for() {
         let path = folder.path().join("x.packed");
         std::fs::write(&path, &damaged).unwrap();
         set_read_only(&path);
-        let loaded = load(&path, None).unwrap(); // not looked for
+        let loaded = load(&path).unwrap(); // not looked for
         says(&loaded.verify().unwrap_err().to_string(), &["x.packed: damaged: "]);
         says(&save_packed(folder.path().join("y"), &loaded).unwrap_err().to_string(), &["x.packed: damaged: "]);
     }
@@ -320,7 +320,7 @@ fn values_that_are_not_finite_are_not_packed() {
 #[test]
 fn a_packed_file_is_no_checkpoint() {
     let bytes = good();
-    let error = Checkpoint::new(TensorFile::from_bytes(&bytes).unwrap(), Some("deit_tiny")).unwrap_err();
+    let error = loader(Some("deit_tiny")).checkpoint(TensorFile::from_bytes(&bytes).unwrap()).unwrap_err();
     assert_eq!(error, Error::Packed { file: "(bytes in memory)".into() });
     says(&error.to_string(), &["expected a checkpoint: name the one that it was packed from"]);
 }

@@ -87,7 +87,7 @@ fn every_golden_at_every_level() {
     for level in Level::available() {
         let mut worst = 0f32;
         for (name, checkpoint, golden) in &goldens {
-            let (loaded, golden) = (load(checkpoint, None).unwrap(), TensorFile::from_file(golden).unwrap());
+            let (loaded, golden) = (load(checkpoint).unwrap(), TensorFile::from_file(golden).unwrap());
             assert_eq!(loaded.description().name.as_ref(), Some(name));
             worst = worst.max(check(name, &loaded, &golden, level));
         }
@@ -99,7 +99,7 @@ fn every_golden_at_every_level() {
 fn levels_with_fused_multiply_add_give_the_same_bits_for_any_batch() {
     let bits = |values: &[f32]| values.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
     for (name, checkpoint, golden) in goldens() {
-        let (loaded, golden) = (load(checkpoint, None).unwrap(), TensorFile::from_file(golden).unwrap());
+        let (loaded, golden) = (load(checkpoint).unwrap(), TensorFile::from_file(golden).unwrap());
         let images = golden.tensor("image").unwrap();
         let mut first: Option<Vec<u32>> = None;
         for level in Level::available().filter(|level| *level != Level::PORTABLE) {

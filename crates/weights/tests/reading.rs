@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use common::{Builder, Tensor, checkpoint, good, open, raw, small, zeros_of};
 use half::{bf16, f16};
 use vit::{Config, Pool, TensorName, Tensors, VitConfig};
-use weights::{Checkpoint, Description, Interpolation, Random, TensorFile, save, write_tensors};
+use weights::{Checkpoint, Description, Interpolation, Loader, Random, TensorFile, save, write_tensors};
 
 /// Every value of a checkpoint in the model's order.
 fn values(checkpoint: &mut Checkpoint) -> Vec<f32> {
@@ -113,10 +113,10 @@ fn memory_disk_and_map_give_the_same_values() {
     builder.tensor("head.weight").retype("F16", |x| f16::from_f32(x).to_bits());
     std::fs::write(&path, builder.bytes()).unwrap();
     let expected = all_values(&builder);
-    assert_eq!(values(&mut Checkpoint::new(TensorFile::from_file(&path).unwrap(), None).unwrap()), expected);
+    assert_eq!(values(&mut Loader::new().checkpoint(TensorFile::from_file(&path).unwrap()).unwrap()), expected);
     // SAFETY: nobody else knows the folder, and nothing writes to the file while it is mapped.
     let mapped = unsafe { TensorFile::from_mmap(&path) }.unwrap();
-    assert_eq!(values(&mut Checkpoint::new(mapped, None).unwrap()), expected);
+    assert_eq!(values(&mut Loader::new().checkpoint(mapped).unwrap()), expected);
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn a_file_shortened_behind_our_back_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("small.safetensors");
     std::fs::write(&path, good().bytes()).unwrap();
-    let mut checkpoint = Checkpoint::new(TensorFile::from_file(&path).unwrap(), None).unwrap();
+    let mut checkpoint = Loader::new().checkpoint(TensorFile::from_file(&path).unwrap()).unwrap();
     std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(100).unwrap();
     let error = checkpoint.tensor(TensorName::Top("head.bias"), &[3]).unwrap_err().to_string();
     assert!(error.contains("small.safetensors: cannot read"), "{error}");
@@ -177,7 +177,7 @@ fn a_description_goes_there_and_back() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.safetensors");
     save(&path, &description, &mut Random::new(3)).unwrap();
-    let checkpoint = Checkpoint::new(TensorFile::from_file(&path).unwrap(), None).unwrap();
+    let checkpoint = Loader::new().checkpoint(TensorFile::from_file(&path).unwrap()).unwrap();
     assert_eq!(checkpoint.description(), &description);
     assert_eq!(checkpoint.warnings(), [""; 0]);
     assert_eq!(checkpoint.description().label(2), Some("Ankle boot"));

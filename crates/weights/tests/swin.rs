@@ -11,7 +11,7 @@ fn swin() -> Builder {
 
 /// Logits of an image of halves.
 fn logits(bytes: &[u8], arch: Option<&str>) -> Vec<f32> {
-    let loaded = weights::from_bytes(bytes, arch).unwrap();
+    let loaded = common::from_bytes(bytes, arch).unwrap();
     let (model, level) = (loaded.model(), vit::Level::detect());
     let image = vec![0.5; model.config().image_len()];
     let mut logits = vec![0.0; model.config().num_classes()];

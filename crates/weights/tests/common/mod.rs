@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use vit::{Config, Stages, SwinConfig, TensorName, Tensors, Tokens, VitConfig};
-use weights::{Checkpoint, Description, Error, LoadedModel, Random, TensorFile};
+use weights::{Checkpoint, Description, Error, LoadedModel, Loader, Random, TensorFile};
 
 /// One tensor of a file, which may lie about itself.
 #[derive(Clone)]
@@ -188,7 +188,20 @@ pub fn edited(bytes: &[u8], shift: usize, edit: impl FnOnce(&mut serde_json::Val
 
 /// Everything that loading does with bytes, up to the model itself.
 pub fn open<'a>(bytes: &'a [u8], arch: Option<&str>) -> Result<Checkpoint<'a>, Error> {
-    Checkpoint::new(TensorFile::from_bytes(bytes)?, arch)
+    loader(arch).checkpoint(TensorFile::from_bytes(bytes)?)
+}
+
+/// A loader that names the model, or not.
+pub fn loader(arch: Option<&str>) -> Loader {
+    match arch {
+        Some(name) => Loader::new().arch(name),
+        None => Loader::new(),
+    }
+}
+
+/// A model from memory.
+pub fn from_bytes(bytes: &[u8], arch: Option<&str>) -> Result<LoadedModel, Error> {
+    loader(arch).from_bytes(bytes)
 }
 
 /// Opens and reads every value; the message of what is wrong, if anything is.
@@ -231,7 +244,7 @@ pub fn round_trip(config: Config) {
     description.name = Some("small".into());
     description.labels = vec![Some("a".into()), None, Some("c".into())];
     weights::save(&path, &description, &mut Random::new(3).for_model(&config)).unwrap();
-    let loaded = weights::load(&path, None).unwrap();
+    let loaded = weights::load(&path).unwrap();
     assert_eq!(loaded.description(), &description);
     assert_eq!(loaded.warnings(), [""; 0]);
     assert_eq!(loaded.model().config(), &config);
