@@ -91,7 +91,10 @@ pub fn attention(level: Level, operands: &Attention, out: &mut ViewMut, scratch:
             *added = Some(even_rows(what, &view)?);
         }
     }
-    level.run(Head { q: even_rows("q", &q)?, k, v, scale, added, out, scratch });
+    let q = even_rows("q", &q)?;
+    if !out.is_empty() {
+        level.run(Head { q, k, v, scale, added, out, scratch });
+    }
     Ok(())
 }
 
@@ -214,8 +217,9 @@ impl Head<'_, '_> {
 #[inline(always)]
 fn scale_scores<S: Simd>(s: S, scores: &mut [f32], scale: f32, [bias, mask]: [Option<Rows>; 2], column: &mut [f32]) {
     let column = &mut column[..scores.len()];
+    // By index: a step of 0 repeats one row for every key.
     let copy = |column: &mut [f32], rows: Rows| {
-        column.iter_mut().zip(rows.data.iter().step_by(rows.step.max(1))).for_each(|(x, added)| *x = *added);
+        column.iter_mut().enumerate().for_each(|(key, x)| *x = rows.data[key * rows.step]);
     };
     if let Some(bias) = bias {
         copy(column, bias);

@@ -3,7 +3,7 @@
 use crate::level::AvailableLevels;
 
 /// An argument that a kernel cannot work with. Nothing has been written when one is returned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// Two shapes do not fit.
@@ -105,6 +105,14 @@ pub enum Error {
     Layout {
         /// The function that was called.
         operation: &'static str,
+    },
+    /// The number added to a variance is negative, infinite or NaN.
+    #[error("{operation}: eps is {found}, expected 0 or a finite positive number such as 1e-6")]
+    Epsilon {
+        /// The function that was called.
+        operation: &'static str,
+        /// The number given.
+        found: f32,
     },
     /// The number of groups does not divide the number of channels.
     #[error("channel shuffle: {groups} groups do not divide {channels} channels")]

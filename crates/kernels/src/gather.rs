@@ -35,6 +35,9 @@ pub fn gather_columns(
     columns: impl Iterator<Item = usize>,
     out: &mut ViewMut,
 ) {
+    if out.is_empty() {
+        return;
+    }
     for_each_chunk(source, columns.take(out.columns()), |chunk| {
         chunk.read(rows.clone(), out, |y, x| *y = x);
     });
@@ -54,6 +57,9 @@ pub fn gather_columns(
 /// # Panics
 /// As [`gather_columns`].
 pub fn add_gathered_columns(scale: f32, source: &Panels, columns: impl Iterator<Item = usize>, out: &mut ViewMut) {
+    if out.is_empty() || source.rows() == 0 {
+        return;
+    }
     for_each_chunk(source, columns.take(out.columns()), |chunk| {
         chunk.read(0..out.rows().min(source.rows()), out, |y, x| *y = scale * *y + x);
     });

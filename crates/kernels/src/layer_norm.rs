@@ -25,8 +25,11 @@ use crate::{Error, Level, View, ViewMut};
 /// # Ok::<(), kernels::Error>(())
 /// ```
 ///
+/// With an `eps` of 0 a column whose values are all equal becomes NaN, since its variance is 0.
+///
 /// # Errors
-/// [`Error::Shape`] or [`Error::Length`] if the sizes differ, [`Error::RowsNotContiguous`].
+/// [`Error::Shape`] or [`Error::Length`] if the sizes differ, [`Error::RowsNotContiguous`], and [`Error::Epsilon`] if `eps`
+/// is negative, infinite or NaN.
 pub fn layer_norm(
     level: Level,
     x: &View,
@@ -37,6 +40,9 @@ pub fn layer_norm(
 ) -> Result<(), Error> {
     const OPERATION: &str = "layer_norm";
     check_shape(OPERATION, "out", x.shape(), out.shape())?;
+    if !(0.0..f32::INFINITY).contains(&eps) {
+        return Err(Error::Epsilon { operation: OPERATION, found: eps });
+    }
     check_len(OPERATION, "gamma", x.rows(), gamma.len())?;
     check_len(OPERATION, "beta", x.rows(), beta.len())?;
     for (what, contiguous) in [("x", x.has_contiguous_rows()), ("out", out.has_contiguous_rows())] {
@@ -44,7 +50,9 @@ pub fn layer_norm(
             return Err(Error::RowsNotContiguous { operation: OPERATION, what });
         }
     }
-    level.run(LayerNorm { x, gamma, beta, eps, out });
+    if !x.is_empty() {
+        level.run(LayerNorm { x, gamma, beta, eps, out });
+    }
     Ok(())
 }
 

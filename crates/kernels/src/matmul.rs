@@ -61,7 +61,9 @@ impl<'a> PackedMatrix<'a> {
         check_at_least("PackedMatrix::pack", "buffer", len, buffer.len())?;
         let data = &mut buffer[..len];
         data.fill(0.0);
-        for row in 0..rows {
+        // A matrix without columns may have any number of rows.
+        let rows_with_values = if matrix.is_empty() { 0 } else { rows };
+        for row in 0..rows_with_values {
             let group = &mut data[row / PACKED_ROWS * PACKED_ROWS * columns..];
             let places = group.iter_mut().skip(row % PACKED_ROWS).step_by(PACKED_ROWS);
             match matrix.row(row) {
@@ -191,6 +193,9 @@ pub fn packed_matmul(
     let Some((b, step)) = b.even_rows() else {
         return Err(Error::RowsNotEven { operation: OPERATION, what: "b" });
     };
+    if out.is_empty() {
+        return Ok(());
+    }
     for rows in row_groups(a, out.columns()) {
         let (a, epilogue) = (&a.row_range(rows.clone()), epilogue.row_range(rows.clone()));
         level.run(PackedProduct { a, b, step, epilogue, out: &mut out.reborrow().row_range(rows)? });

@@ -148,7 +148,9 @@ impl PanelLayout {
     pub fn cut(&self, matrix: &View, data: &mut [f32]) -> Result<(), Error> {
         let rows = matrix.rows();
         check_shape("PanelLayout::cut", "the matrix", [rows, self.columns], matrix.shape())?;
-        for panel in 0..self.count {
+        // A matrix without rows may have any number of columns, and panels.
+        let panels = if rows == 0 { 0 } else { self.count };
+        for panel in 0..panels {
             let data = data.get_mut(rows * self.offset(panel)..).unwrap_or_default();
             materialise(&matrix.column_range(self.range(panel))?, &mut self.view_mut(panel, data, rows)?)?;
         }

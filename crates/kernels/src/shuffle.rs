@@ -199,7 +199,9 @@ impl ExactSizeIterator for Walk {}
 /// [`Error::Shape`] if the shapes differ.
 pub fn materialise(view: &View, out: &mut ViewMut) -> Result<(), Error> {
     crate::error::check_shape("materialise", "out", view.shape(), out.shape())?;
-    for r in 0..view.rows() {
+    // A matrix without columns may have any number of rows.
+    let rows = if view.is_empty() { 0 } else { view.rows() };
+    for r in 0..rows {
         match (view.row(r), out.row_mut(r)) {
             (Some(from), Some(to)) => to.copy_from_slice(from),
             _ => (0..view.columns()).for_each(|c| *out.at_mut(r, c) = view.at(r, c)),

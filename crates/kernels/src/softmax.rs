@@ -24,7 +24,9 @@ pub fn softmax(level: Level, x: &mut ViewMut) -> Result<(), Error> {
     if !x.has_contiguous_rows() {
         return Err(Error::RowsNotContiguous { operation: "softmax", what: "x" });
     }
-    level.run(Softmax(x));
+    if !x.is_empty() {
+        level.run(Softmax(x));
+    }
     Ok(())
 }
 

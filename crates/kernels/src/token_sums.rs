@@ -52,7 +52,9 @@ pub fn token_products(level: Level, a: &Panels, b: &Panels, out: &mut [f32]) -> 
     if !whole || a.layout() != b.layout() || !a.layout().has_whole_vectors(level.lanes()) {
         return Err(Error::Layout { operation: OPERATION });
     }
-    level.run(TokenProducts { a, b, out });
+    if !out.is_empty() {
+        level.run(TokenProducts { a, b, out });
+    }
     Ok(())
 }
 

@@ -196,6 +196,12 @@ macro_rules! frame_methods {
             self.frame.columns.len
         }
 
+        /// Whether there is no value: no row or no column.
+        #[inline]
+        pub fn is_empty(&self) -> bool {
+            self.frame.rows.len == 0 || self.frame.columns.len == 0
+        }
+
         /// Whether the values of each row lie side by side, so that kernels can run along them.
         #[inline]
         pub fn has_contiguous_rows(&self) -> bool {

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{bits, fused_levels, levels, paint};
+use common::{bits, fused_levels, levels, paint, same_nan};
 use kernels::*;
 
 /// Runs every operation on a matrix of 37 rows and `n` columns, and gives all results.
@@ -124,11 +124,6 @@ fn a_query_does_not_depend_on_its_block() {
             }
         }
     }
-}
-
-/// The values' bits, those of any NaN being alike: which operand a NaN is taken from is up to the compiler.
-fn same_nan(x: &[f32]) -> Vec<u32> {
-    x.iter().map(|x| if x.is_nan() { f32::NAN.to_bits() } else { x.to_bits() }).collect()
 }
 
 /// Sums over tokens, which other levels and threads cut elsewhere.

@@ -91,7 +91,7 @@ enum Family<'w> {
 }
 
 /// A run that could not be made. Only the logits and the scratch may have been written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
     /// A buffer has the wrong length.

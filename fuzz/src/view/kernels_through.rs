@@ -18,7 +18,7 @@ pub enum Operation {
     PackedMatmul { rows: u8, epilogue: u8 },
     Matmul { rows: u8 },
     Gram,
-    Attention { keys: u8, channels: u8 },
+    Attention { keys: u8, channels: u8, bias: Option<u8>, mask: Option<u8> },
 }
 
 impl Operation {
@@ -63,16 +63,26 @@ impl Operation {
                     exact(level, out, &View::new(&a, m, rows).expect("its own size"), &view);
                 }
                 Operation::Gram => exact(level, out, &view, &view.transpose()),
-                Operation::Attention { keys, channels } => {
+                Operation::Attention { keys, channels, bias, mask } => {
                     let (keys, channels) = (usize::from(keys % 40) + 1, usize::from(channels % 20));
                     let (k, v) = (paint(rows * keys, 7), paint(channels * keys, 8));
                     let k = Panels::single(&k, rows, keys).expect("its own size");
                     let v = Panels::single(&v, channels, keys).expect("its own size");
+                    let [bias, mask] =
+                        [bias, mask].map(|stride| stride.map(|stride| Added::new(keys, columns, stride)));
                     let mut scratch = vec![f32::NAN; attention_scratch_len(keys)];
-                    check(out, [channels, columns], &view, &plain, |x, out| {
-                        let operands = Attention { q: *x, k, v, scale: 0.25, bias: None, mask: None };
+                    let mut attend = |q: &View, bias: Option<View>, mask: Option<View>, out: &mut ViewMut| {
+                        let operands = Attention { q: *q, k, v, scale: 0.25, bias, mask };
                         attention(level, &operands, out, &mut scratch)
-                    });
+                    };
+                    let copies = [&bias, &mask].map(|added| added.as_ref().map(Added::copy));
+                    let [bias, mask] = [&bias, &mask].map(|added| added.as_ref().map(Added::view));
+                    let [bias_copy, mask_copy] =
+                        copies.each_ref().map(|x| x.as_ref().map(|x| View::new(x, keys, columns).expect("copied")));
+                    let mut expected = vec![0.0; channels * columns];
+                    let mut plain_out = ViewMut::new(&mut expected, channels, columns).expect("its own size");
+                    attend(&plain, bias_copy, mask_copy, &mut plain_out).expect("plain matrices of these shapes");
+                    compare(out, [channels, columns], &view, &expected, |x, out| attend(x, bias, mask, out));
                 }
             }
         }
@@ -91,11 +101,22 @@ fn check(
     let mut expected = vec![0.0; rows * columns];
     let mut expected_out = ViewMut::new(&mut expected, rows, columns).expect("its own size");
     operation(plain, &mut expected_out).expect("plain matrices of these shapes");
-    out.with([rows, columns], |out| match operation(view, out) {
+    compare(out, [rows, columns], view, &expected, operation);
+}
+
+/// [`check`] against what is expected, row by row.
+fn compare(
+    out: &Out,
+    shape: [usize; 2],
+    view: &View,
+    expected: &[f32],
+    mut operation: impl FnMut(&View, &mut ViewMut) -> Result<(), Error>,
+) {
+    out.with(shape, |out| match operation(view, out) {
         Ok(()) => {
             let mut found = Vec::new();
-            for_each([rows, columns], |r, c| found.push(out.at(r, c)));
-            assert!(same(&found, &expected), "through the view {found:?}, of the copy {expected:?}");
+            for_each(shape, |r, c| found.push(out.at(r, c)));
+            assert!(same(&found, expected), "through the view {found:?}, of the copy {expected:?}");
         }
         Err(Error::RowsNotContiguous { .. }) => {
             assert!(!view.has_contiguous_rows() || !out.has_contiguous_rows());
@@ -103,6 +124,30 @@ fn check(
         Err(Error::RowsNotEven { .. }) => {}
         Err(error) => panic!("{error}"),
     });
+}
+
+/// A bias or a mask: keys x queries whose rows may repeat or overlap.
+struct Added {
+    data: Vec<f32>,
+    shape: [usize; 2],
+    stride: usize,
+}
+
+impl Added {
+    fn new(keys: usize, queries: usize, stride: u8) -> Self {
+        let stride = usize::from(stride % 64);
+        Added { data: paint((keys - 1) * stride + queries, 9), shape: [keys, queries], stride }
+    }
+
+    fn view(&self) -> View<'_> {
+        View::with_strides(&self.data, self.shape, [self.stride, 1]).expect("data of this length")
+    }
+
+    /// The values, row by row.
+    fn copy(&self) -> Vec<f32> {
+        let [keys, queries] = self.shape;
+        (0..keys).flat_map(|key| self.data[key * self.stride..][..queries].to_vec()).collect()
+    }
 }
 
 /// A product of small whole numbers, which has no rounding, is what integers give.

@@ -26,6 +26,9 @@ use crate::{Error, Level, View, ViewMut};
 pub fn matmul(level: Level, a: &View, b: &View, out: &mut ViewMut) -> Result<(), Error> {
     check_shape("matmul", "b", [a.columns(), b.columns()], b.shape())?;
     check_shape("matmul", "out", [a.rows(), b.columns()], out.shape())?;
+    if out.is_empty() {
+        return Ok(());
+    }
     #[cfg(feature = "matrixmultiply")]
     if sgemm(a, b, out) {
         return Ok(());

@@ -44,6 +44,11 @@ pub fn bits(x: &[f32]) -> Vec<u32> {
     x.iter().map(|x| x.to_bits()).collect()
 }
 
+/// The values' bits, those of any NaN being alike: which operand a NaN is taken from is up to the compiler.
+pub fn same_nan(x: &[f32]) -> Vec<u32> {
+    x.iter().map(|x| if x.is_nan() { f32::NAN.to_bits() } else { x.to_bits() }).collect()
+}
+
 /// Fails unless each value is within `tolerance` of the exact one, or equally infinite or NaN.
 #[track_caller]
 pub fn assert_close(what: &str, found: &[f32], exact: &[f64], tolerance: f64) {
