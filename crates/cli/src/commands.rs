@@ -46,7 +46,7 @@ pub fn main() -> ExitCode {
         Ok(Outcome::Complete) => ExitCode::SUCCESS,
         Ok(Outcome::Partial) => ExitCode::FAILURE,
         Err(error) => {
-            diagnostics::error(format_args!("{error:#}"));
+            diagnostics::error(&error);
             if error.is::<Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }

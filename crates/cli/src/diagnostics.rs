@@ -15,8 +15,14 @@ pub(crate) fn warn(message: impl Display) {
     say("warning", message);
 }
 
-/// Says what went wrong.
-pub(crate) fn error(message: impl Display) {
+/// Says what went wrong, and why as far as that is not said yet: a library's error repeats the operating system's.
+pub(crate) fn error(error: &anyhow::Error) {
+    let mut message = String::new();
+    for cause in error.chain().map(ToString::to_string).filter(|cause| !cause.is_empty()) {
+        if !message.contains(&cause) {
+            message = if message.is_empty() { cause } else { format!("{message}: {cause}") };
+        }
+    }
     say("error", message);
 }
 

@@ -1,8 +1,11 @@
 //! What can go wrong between a file and a model.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::io;
+use std::ops::Deref;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::{Problem, Report};
 
@@ -17,16 +20,14 @@ use crate::{Problem, Report};
 #[non_exhaustive]
 pub enum Error {
     /// The operating system refused.
-    #[error("{file}: cannot {action}: {message}; {advice}")]
+    #[error("{file}: cannot {action}: {source}; {advice}")]
     Io {
         /// The file as it was named.
         file: String,
         /// What was attempted.
         action: &'static str,
-        /// The class of the refusal.
-        kind: io::ErrorKind,
-        /// The operating system's words.
-        message: String,
+        /// The operating system's error, which [`source`](std::error::Error::source) gives too.
+        source: SystemError,
         /// What to do.
         advice: &'static str,
     },
@@ -104,9 +105,41 @@ pub enum Error {
     },
 }
 
+/// An [`io::Error`] that can be cloned and compared: two are equal that say the same.
+///
+/// ```
+/// let error = weights::TensorFile::from_file("nowhere/model.safetensors").unwrap_err();
+/// let weights::Error::Io { source, .. } = &error else { panic!("{error}") };
+/// assert_eq!(source.kind(), std::io::ErrorKind::NotFound);
+/// let source = std::error::Error::source(&error).unwrap();
+/// assert!(source.downcast_ref::<std::io::Error>().is_some());
+/// ```
+#[derive(Debug, Clone)]
+pub struct SystemError(Arc<io::Error>);
+
+impl Deref for SystemError {
+    type Target = io::Error;
+
+    fn deref(&self) -> &io::Error {
+        &self.0
+    }
+}
+
+impl PartialEq for SystemError {
+    fn eq(&self, other: &Self) -> bool {
+        self.kind() == other.kind() && self.to_string() == other.to_string()
+    }
+}
+
+impl fmt::Display for SystemError {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 impl Error {
-    pub(crate) fn io(file: &str, action: &'static str, error: &io::Error, advice: &'static str) -> Self {
-        Error::Io { file: file.into(), action, kind: error.kind(), message: error.to_string(), advice }
+    pub(crate) fn io(file: &str, action: &'static str, error: io::Error, advice: &'static str) -> Self {
+        Error::Io { file: file.into(), action, source: SystemError(Arc::new(error)), advice }
     }
 
     pub(crate) fn memory(file: &str, values: usize) -> Self {

@@ -35,7 +35,7 @@ impl TensorFile<'static> {
         // SAFETY: the map hands the file's bytes out as a shared slice, which is sound while they do not change. The
         // caller promises that they do not as long as the result lives, and the map lives in it.
         let map = unsafe { Mmap::map(&file) }
-            .map_err(|error| Error::io(&label, "map", &error, "read it instead (from_file)"))?;
+            .map_err(|error| Error::io(&label, "map", error, "read it instead (from_file)"))?;
         let len = map.len() as u64;
         Self::open(label, Source::Map(map), len)
     }

@@ -20,8 +20,7 @@ use crate::convert::little_endian;
 use crate::map::Mapped;
 use crate::options::Options;
 use crate::text::printable;
-use crate::write::{self, Access};
-use crate::{Error, LoadedModel, Problem, ProblemKind, Report, TensorFile, TensorInfo, config};
+use crate::{Error, LoadedModel, Output, Problem, ProblemKind, Report, TensorFile, TensorInfo, config};
 
 /// The only tensor, and the metadata entry with the number of its order.
 const PACKED: &str = "packed";
@@ -97,8 +96,7 @@ fn continued(checksum: u32, values: &[f32]) -> u32 {
 
 /// Writes a model as a packed file, which [`load`](crate::load) maps; returns the file's length in bytes.
 ///
-/// Values that are not finite are an error. The file appears under its name when it is complete, and nobody has permission
-/// to write to it, since it is mapped while a model runs: pack again to replace it.
+/// Values that are not finite are an error. The path names what an [`Output`] can be.
 ///
 /// ```
 /// # let folder = tempfile::tempdir()?;
@@ -111,10 +109,26 @@ fn continued(checksum: u32, values: &[f32]) -> u32 {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn save_packed(path: impl AsRef<Path>, model: &LoadedModel) -> Result<u64, Error> {
-    let (checksum, description) = (model.verify()?, model.description().to_json());
-    let metadata = [("config", description), (PACKED, PACKED_VERSION.to_string()), (CHECKSUM, checksum)];
-    let declared = vec![(PACKED.into(), vec![model.packed().len()])];
-    write::write(path.as_ref(), Access::ReadOnly, declared, metadata.into(), |out| out.values(model.packed()))
+    Output::create(path)?.save_packed(model)
+}
+
+impl Output {
+    /// As [`save_packed`](crate::save_packed()), into an output that was created before.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("tiny.packed");
+    /// let output = weights::Output::create(&path)?;
+    /// let description = weights::Description::new(weights::named("deit_tiny")?);
+    /// output.save_packed(&weights::LoadedModel::from_tensors(description, &mut weights::Random::new(7))?)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn save_packed(self, model: &LoadedModel) -> Result<u64, Error> {
+        let (checksum, description) = (model.verify()?, model.description().to_json());
+        let metadata = [("config", description), (PACKED, PACKED_VERSION.to_string()), (CHECKSUM, checksum)];
+        let declared = vec![(PACKED.into(), vec![model.packed().len()])];
+        self.write(declared, metadata.into(), |out| out.values(model.packed()))
+    }
 }
 
 /// Whether the file says that it is packed, in whatever order.

@@ -180,7 +180,7 @@ impl<'a> TensorFile<'a> {
         if cfg!(target_endian = "little") && start.is_multiple_of(ALIGNMENT as u64) {
             source = match source.into_map() {
                 Ok(map) => {
-                    return Mapped::new(map, start, len).map(Packed::Mapped).map_err(|e| read_failed(&label, &e));
+                    return Mapped::new(map, start, len).map(Packed::Mapped).map_err(|e| read_failed(&label, e));
                 }
                 Err(source) => source,
             };
@@ -244,10 +244,10 @@ fn byte_len(info: &TensorInfo) -> usize {
 }
 
 fn read(label: &str, source: &Source, offset: u64, into: &mut [u8]) -> Result<(), Error> {
-    source.read(offset, into).map_err(|error| read_failed(label, &error))
+    source.read(offset, into).map_err(|error| read_failed(label, error))
 }
 
-fn read_failed(label: &str, error: &io::Error) -> Error {
+fn read_failed(label: &str, error: io::Error) -> Error {
     Error::io(label, "read", error, "see that nothing writes to it, and try again")
 }
 

@@ -1,6 +1,6 @@
 //! Where a file's bytes are: in memory already, mapped, or still on the disk.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -60,14 +60,16 @@ pub(crate) fn slice(bytes: &[u8], offset: u64, len: usize) -> io::Result<&[u8]> 
 
 /// Opens a regular file and says how long it is.
 pub(crate) fn open(path: &Path) -> Result<(File, u64), Error> {
-    let fail = |e: &io::Error| Error::io(&display(path), "open", e, "name a .safetensors file that can be read");
-    let file = File::open(path).map_err(|e| fail(&e))?;
-    let kind = file.metadata().map_err(|e| fail(&e))?;
+    let fail = |e: io::Error| Error::io(&display(path), "open", e, "name a .safetensors file that can be read");
+    // Asked of the path first: to open a FIFO waits for whoever writes to it.
+    let kind = fs::metadata(path).map_err(fail)?;
     if kind.is_dir() {
-        return Err(fail(&io::Error::new(io::ErrorKind::IsADirectory, "it is a folder")));
+        return Err(fail(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder")));
     }
     if !kind.is_file() {
-        return Err(fail(&io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")));
+        return Err(fail(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")));
     }
-    Ok((file, kind.len()))
+    let file = File::open(path).map_err(fail)?;
+    let len = file.metadata().map_err(fail)?.len();
+    Ok((file, len))
 }

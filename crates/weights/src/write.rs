@@ -1,8 +1,6 @@
-//! Writing safetensors files: F32, atomically, laid out so that they can be read where they lie.
+//! Writing safetensors files: F32, laid out so that the values can be read without copying them.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use safetensors::Dtype;
@@ -12,25 +10,15 @@ use vit::{TensorName, Tensors};
 
 use crate::aligned::ALIGNMENT;
 use crate::convert::little_endian;
-use crate::error::display;
-use crate::{Description, Error, Problem, ProblemKind};
+use crate::header::PREFIX;
+use crate::{Description, Error, Output, Problem, ProblemKind};
 
 /// The metadata, by its keys.
 pub(crate) type Entries = BTreeMap<&'static str, String>;
 
-/// Who may write to the file when it is complete.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Access {
-    /// Whom the user's umask lets.
-    Usual,
-    /// Nobody; it can still be replaced.
-    ReadOnly,
-}
-
 /// Writes a checkpoint as F32 with its description; returns the file's length in bytes.
 ///
-/// One tensor at a time is asked of the source. The file appears under its name when it is complete: it is written
-/// beside its place and renamed, so that whoever has the old file open, or mapped, keeps the old one.
+/// One tensor at a time is asked of the source. The path names what an [`Output`] can be.
 ///
 /// ```
 /// # let folder = tempfile::tempdir()?;
@@ -45,19 +33,12 @@ pub fn save<T: Tensors>(path: impl AsRef<Path>, description: &Description, tenso
 where
     Error: From<T::Error>,
 {
-    let label = display(path.as_ref());
-    description.config.validate().map_err(|error| Error::one(&label, crate::config::problem_of(&error)))?;
-    let mut list: Vec<(TensorName, Vec<usize>)> = Vec::new();
-    description.config.visit_tensors(&mut |name, shape| list.push((name, shape.to_vec())));
-    list.sort_by_key(|(_, shape)| is_ragged(shape));
-    let declared = list.iter().map(|(name, shape)| (name.to_string(), shape.clone())).collect();
-    let metadata = [("config", description.to_json())].into();
-    write(path.as_ref(), Access::Usual, declared, metadata, |out| {
-        list.iter().try_for_each(|(name, shape)| out.values(tensors.tensor(*name, shape)?))
-    })
+    Output::create(path)?.save(description, tensors)
 }
 
 /// Writes named tensors, each with its shape and values, as an F32 file; returns its length in bytes.
+///
+/// The path names what an [`Output`] can be.
 ///
 /// ```
 /// # let folder = tempfile::tempdir()?;
@@ -67,21 +48,174 @@ where
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn write_tensors(path: impl AsRef<Path>, tensors: &[(&str, &[usize], &[f32])]) -> Result<u64, Error> {
-    for (name, shape, values) in tensors {
-        let twice = tensors.iter().filter(|(other, ..)| other == name).count() > 1;
-        let len = shape.iter().try_fold(1usize, |product, size| product.checked_mul(*size));
-        if twice || len != Some(values.len()) {
-            let expected = format!("one tensor of that name, and as many values as {shape:?} has");
-            let problem = Problem::new(ProblemKind::Shape, name, expected, format!("{} values", values.len()));
-            return Err(Error::one(&display(path.as_ref()), problem));
-        }
+    Output::create(path)?.write_tensors(tensors)
+}
+
+impl Output {
+    /// As [`save`](crate::save()), into an output that was created before.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("tiny.safetensors");
+    /// let output = weights::Output::create(&path)?;
+    /// let description = weights::Description::new(weights::named("deit_tiny")?);
+    /// output.save(&description, &mut weights::Random::new(7))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn save<T: Tensors>(self, description: &Description, tensors: &mut T) -> Result<u64, Error>
+    where
+        Error: From<T::Error>,
+    {
+        let invalid = |error| Error::one(self.label(), crate::config::problem_of(&error));
+        description.config.validate().map_err(invalid)?;
+        let mut list: Vec<(TensorName, Vec<usize>)> = Vec::new();
+        description.config.visit_tensors(&mut |name, shape| list.push((name, shape.to_vec())));
+        list.sort_by_key(|(_, shape)| is_ragged(shape));
+        let declared = list.iter().map(|(name, shape)| (name.to_string(), shape.clone())).collect();
+        let metadata = [("config", description.to_json())].into();
+        self.write(declared, metadata, |out| {
+            list.iter().try_for_each(|(name, shape)| out.values(tensors.tensor(*name, shape)?))
+        })
     }
-    let mut tensors = tensors.to_vec();
-    tensors.sort_by_key(|(_, shape, _)| is_ragged(shape));
-    let declared = tensors.iter().map(|(name, shape, _)| (name.to_string(), shape.to_vec())).collect();
-    write(path.as_ref(), Access::Usual, declared, Entries::new(), |out| {
-        tensors.iter().try_for_each(|(.., values)| out.values(values))
-    })
+
+    /// As [`write_tensors`](crate::write_tensors()), into an output that was created before.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("logits.safetensors");
+    /// let output = weights::Output::create(&path)?;
+    /// output.write_tensors(&[("logits", &[1, 3], &[0.1, 0.7, 0.2])])?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn write_tensors(self, tensors: &[(&str, &[usize], &[f32])]) -> Result<u64, Error> {
+        for (name, shape, values) in tensors {
+            let twice = tensors.iter().filter(|(other, ..)| other == name).count() > 1;
+            if twice || checked_len(shape) != Some(values.len()) {
+                let expected = format!("one tensor of that name, and as many values as {shape:?} has");
+                let problem = Problem::new(ProblemKind::Shape, name, expected, format!("{} values", values.len()));
+                return Err(Error::one(self.label(), problem));
+            }
+        }
+        let mut tensors = tensors.to_vec();
+        tensors.sort_by_key(|(_, shape, _)| is_ragged(shape));
+        let declared = tensors.iter().map(|(name, shape, _)| (name.to_string(), shape.to_vec())).collect();
+        self.write(declared, Entries::new(), |out| tensors.iter().try_for_each(|(.., values)| out.values(values)))
+    }
+
+    /// Declares the tensors in that order, and lets `fill` write their values.
+    pub(crate) fn write(
+        mut self,
+        declared: Vec<(String, Vec<usize>)>,
+        metadata: Entries,
+        fill: impl FnOnce(&mut Self) -> Result<(), Error>,
+    ) -> Result<u64, Error> {
+        let mut end = 0;
+        let place = |(name, shape): (String, Vec<usize>)| {
+            let begin = end;
+            end += byte_len(&shape);
+            (name, TensorInfo { dtype: Dtype::F32, shape, data_offsets: (begin, end) })
+        };
+        let header = header(declared.into_iter().map(place), &metadata);
+        self.append(&header)?;
+        fill(&mut self)?;
+        self.finish()
+    }
+
+    pub(crate) fn values(&mut self, values: &[f32]) -> Result<(), Error> {
+        little_endian(values, |bytes| self.append(bytes))
+    }
+}
+
+/// Writes a file of one F32 tensor whose rows are appended as they come, so that none of them has to be kept.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("images.safetensors");
+/// let mut images = weights::RowWriter::new(weights::Output::create(&path)?, "image", &[3, 2, 2])?;
+/// images.push(&[0.5; 12])?;
+/// images.push(&[0.1; 24])?; // two rows at once
+/// images.finish()?;
+/// assert_eq!(weights::TensorFile::from_file(&path)?.info("image").unwrap().shape, [3, 3, 2, 2]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct RowWriter {
+    output: Output,
+    name: String,
+    row: Vec<usize>,
+    row_len: usize,
+    rows: usize,
+    /// Of the header, which is written last and has a number that is not known before.
+    header_len: usize,
+}
+
+impl RowWriter {
+    /// A tensor of that name, whose rows have the shape `row`.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// let output = weights::Output::create(folder.path().join("images.safetensors"))?;
+    /// assert!(weights::RowWriter::new(output, "image", &[3, 0]).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn new(mut output: Output, name: &str, row: &[usize]) -> Result<Self, Error> {
+        let Some(row_len) = checked_len(row).filter(|len| *len > 0) else {
+            let problem = Problem::new(ProblemKind::Shape, name, "rows with values", format!("rows of {row:?}"));
+            return Err(Error::one(output.label(), problem));
+        };
+        let longest = one_tensor(name, usize::MAX, row, usize::MAX);
+        output.append(&longest)?;
+        Ok(RowWriter { output, name: name.into(), row: row.into(), row_len, rows: 0, header_len: longest.len() })
+    }
+
+    /// Appends whole rows.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let output = weights::Output::create(folder.path().join("rows.safetensors"))?;
+    /// let mut rows = weights::RowWriter::new(output, "x", &[2])?;
+    /// assert!(rows.push(&[1.0, 2.0, 3.0]).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn push(&mut self, values: &[f32]) -> Result<(), Error> {
+        if !values.len().is_multiple_of(self.row_len) {
+            let expected = format!("rows of {} values", self.row_len);
+            let problem = Problem::new(ProblemKind::Shape, &self.name, expected, format!("{} values", values.len()));
+            return Err(Error::one(self.output.label(), problem));
+        }
+        self.rows += values.len() / self.row_len;
+        self.output.values(values)
+    }
+
+    /// Completes the file; returns its length in bytes.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("rows.safetensors");
+    /// let rows = weights::RowWriter::new(weights::Output::create(&path)?, "x", &[2])?;
+    /// let bytes = rows.finish()?; // a tensor of no rows
+    /// assert_eq!(bytes, std::fs::metadata(&path)?.len());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn finish(mut self) -> Result<u64, Error> {
+        let bytes = self.rows * self.row_len * size_of::<f32>();
+        let mut header = one_tensor(&self.name, self.rows, &self.row, bytes);
+        pad(&mut header, self.header_len);
+        self.output.rewrite_start(&header)?;
+        self.output.finish()
+    }
+}
+
+/// The header of a file of one tensor.
+fn one_tensor(name: &str, rows: usize, row: &[usize], bytes: usize) -> Vec<u8> {
+    let shape = [&[rows], row].concat();
+    let tensor = TensorInfo { dtype: Dtype::F32, shape, data_offsets: (0, bytes) };
+    header([(name.into(), tensor)].into_iter(), &Entries::new())
+}
+
+/// How many values a shape has, if they can be counted.
+fn checked_len(shape: &[usize]) -> Option<usize> {
+    shape.iter().try_fold(1usize, |product, size| product.checked_mul(*size))
 }
 
 /// Whether a tensor of F32 would leave what follows it off a cache line.
@@ -93,68 +227,24 @@ fn byte_len(shape: &[usize]) -> usize {
     shape.iter().product::<usize>() * size_of::<f32>()
 }
 
-/// Declares the tensors in that order, lets `fill` write their values, and moves the file into place.
-pub(crate) fn write(
-    path: &Path,
-    access: Access,
-    declared: Vec<(String, Vec<usize>)>,
-    metadata: Entries,
-    fill: impl FnOnce(&mut Output) -> Result<(), Error>,
-) -> Result<u64, Error> {
-    let fail =
-        |action, e: &io::Error| Error::io(&display(path), action, e, "name a file in a folder that can be written");
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    check_place(path, folder).map_err(|e| fail("create", &e))?;
-    let file = temporary(folder, access).map_err(|e| fail("create", &e))?;
-    let header = header(declared, &metadata).map_err(|e| fail("describe", &e.into()))?;
-    let mut out = Output { label: display(path), out: BufWriter::with_capacity(1 << 16, file.as_file()), bytes: 0 };
-    out.bytes(&header)?;
-    fill(&mut out)?;
-    let bytes = out.finish()?;
-    file.persist(path).map_err(|e| fail("rename into place", &e.error))?;
-    Ok(bytes)
-}
-
-/// Tells early and plainly what the operating system would tell late.
-fn check_place(path: &Path, folder: &Path) -> io::Result<()> {
-    let plain = |text: String| io::Error::new(io::ErrorKind::NotFound, text);
-    if !folder.is_dir() {
-        return Err(plain(format!("the folder {} does not exist; create it", display(folder))));
-    }
-    if path.is_dir() {
-        return Err(io::Error::new(io::ErrorKind::IsADirectory, "a folder of that name exists"));
-    }
-    Ok(())
-}
-
-/// A new file that the user's umask applies to, as to any file a program creates.
-fn temporary(folder: &Path, access: Access) -> io::Result<tempfile::NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".weights-").suffix(".part");
-    #[cfg(unix)]
-    builder.permissions(<fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(match access {
-        Access::Usual => 0o666,
-        Access::ReadOnly => 0o444,
-    }));
-    builder.tempfile_in(folder)
-}
-
 /// The header with its length in front, padded so that the values begin on a cache line.
-fn header(declared: Vec<(String, Vec<usize>)>, metadata: &Entries) -> serde_json::Result<Vec<u8>> {
-    let mut end = 0;
-    let mut place = |shape: Vec<usize>| {
-        let begin = end;
-        end += byte_len(&shape);
-        TensorInfo { dtype: Dtype::F32, shape, data_offsets: (begin, end) }
-    };
+fn header(tensors: impl Iterator<Item = (String, TensorInfo)>, metadata: &Entries) -> Vec<u8> {
     let metadata = (!metadata.is_empty()).then(|| ("__metadata__".into(), Entry::Metadata(metadata)));
-    let tensors = declared.into_iter().map(|(name, shape)| (name, Entry::Tensor(place(shape))));
-    let mut bytes = vec![0; crate::header::PREFIX];
-    serde_json::Serializer::new(&mut bytes).collect_map(metadata.into_iter().chain(tensors))?;
-    bytes.resize(bytes.len().next_multiple_of(ALIGNMENT), b' ');
-    let len = (bytes.len() - crate::header::PREFIX) as u64;
-    bytes[..crate::header::PREFIX].copy_from_slice(&len.to_le_bytes());
-    Ok(bytes)
+    let tensors = tensors.map(|(name, tensor)| (name, Entry::Tensor(tensor)));
+    let mut bytes = vec![0; PREFIX];
+    serde_json::Serializer::new(&mut bytes)
+        .collect_map(metadata.into_iter().chain(tensors))
+        .expect("names, numbers and strings can be written as JSON");
+    let len = bytes.len().next_multiple_of(ALIGNMENT);
+    pad(&mut bytes, len);
+    bytes
+}
+
+/// Makes a header longer, with spaces.
+fn pad(header: &mut Vec<u8>, len: usize) {
+    header.resize(len, b' ');
+    let len = (len - PREFIX) as u64;
+    header[..PREFIX].copy_from_slice(&len.to_le_bytes());
 }
 
 #[derive(Serialize)]
@@ -162,32 +252,4 @@ fn header(declared: Vec<(String, Vec<usize>)>, metadata: &Entries) -> serde_json
 enum Entry<'a> {
     Metadata(&'a Entries),
     Tensor(TensorInfo),
-}
-
-/// The file being written.
-pub(crate) struct Output<'f> {
-    label: String,
-    out: BufWriter<&'f fs::File>,
-    bytes: u64,
-}
-
-impl Output<'_> {
-    pub(crate) fn values(&mut self, values: &[f32]) -> Result<(), Error> {
-        little_endian(values, |bytes| self.bytes(bytes))
-    }
-
-    fn bytes(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.out.write_all(bytes).map_err(|e| write_failed(&self.label, &e))?;
-        self.bytes += bytes.len() as u64;
-        Ok(())
-    }
-
-    fn finish(mut self) -> Result<u64, Error> {
-        self.out.flush().map_err(|e| write_failed(&self.label, &e))?;
-        Ok(self.bytes)
-    }
-}
-
-fn write_failed(label: &str, error: &io::Error) -> Error {
-    Error::io(label, "write", error, "see that the disk has room")
 }

@@ -160,6 +160,9 @@ fn a_packed_file_takes_nothing_or_its_size() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.packed");
     weights::save_packed(&path, &from_bytes(&medium().bytes(), None).unwrap()).unwrap();
+    let mut permissions = std::fs::metadata(&path).unwrap().permissions();
+    permissions.set_readonly(true);
+    std::fs::set_permissions(&path, permissions).unwrap();
     let (mapped, peak_mapped) = peak(|| load(&path).unwrap());
     assert!(peak_mapped <= BOOKS, "{peak_mapped} bytes for a mapped file");
     let writable = folder.path().join("y.packed");

@@ -53,7 +53,7 @@ pub(super) fn execute(args: &ClassifyArgs) -> Result<Outcome> {
                     inputs.extend_from_slice(&classifier.input);
                 }
             }
-            Err(error) => progress.suspend(|| diagnostics::error(format_args!("{error:#}"))),
+            Err(error) => progress.suspend(|| diagnostics::error(&error)),
         }
         progress.inc(1);
     }

@@ -84,7 +84,7 @@ fn tally(data: &Dataset, description: &Description, threads: &Threads, mut runne
         for ((i, loaded), logits) in (first..).zip(loaded).zip(logits.chunks_exact(classes)) {
             if let Err(error) = loaded.and_then(|()| tally.count(logits, data.class(i)).with_context(|| data.name(i))) {
                 tally.failed += 1;
-                progress.suspend(|| diagnostics::error(format_args!("{error:#}")));
+                progress.suspend(|| diagnostics::error(&error));
             }
         }
         progress.inc(count as u64);
