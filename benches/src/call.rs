@@ -22,7 +22,7 @@ impl Call {
         let scratch = Model::new(&config, &packed).expect("the weights are packed for it").scratch_len(level);
         Call {
             image: Aligned::painted(config.image_len()),
-            logits: vec![0.0; config.num_classes()],
+            logits: vec![0.0; config.outputs()],
             scratch: Aligned::zeros(scratch),
             config,
             packed,

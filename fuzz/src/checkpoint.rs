@@ -190,7 +190,7 @@ impl Model {
             dim: heads * small(self.head_dim, 3),
             depths: each(small(self.depth, 2)),
             heads: each(heads),
-            window,
+            window: Stages::single(window),
             mlp_ratio: self.mlp_ratio(),
             qkv_bias: self.qkv_bias,
             shuffle: self.shuffle,

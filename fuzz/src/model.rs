@@ -32,7 +32,7 @@ pub fn check_model(loaded: &LoadedModel, file_len: usize) {
     }
     let image = image(&config);
     let batch = [&image[..], &image[..]].concat();
-    let classes = config.num_classes();
+    let classes = config.outputs();
     let mut fused: Option<Vec<f32>> = None;
     for level in Level::available() {
         let mut scratch = vec![f32::NAN; model.scratch_len(level)];
@@ -60,7 +60,7 @@ pub fn check_packed(loaded: &LoadedModel, file_len: usize) {
     let image = image(model.config());
     for level in Level::available() {
         let mut scratch = vec![f32::NAN; model.scratch_len(level)];
-        let mut logits = vec![f32::NAN; model.config().num_classes()];
+        let mut logits = vec![f32::NAN; model.config().outputs()];
         model.run(level, &image, &mut logits, &mut scratch).expect("the buffers have the lengths that were asked for");
     }
 }
@@ -76,7 +76,7 @@ fn image(config: &Config) -> Vec<f32> {
 /// Asking for taps, which computes the tokens that a run may skip, changes no logit.
 fn check_taps(loaded: &LoadedModel, image: &[f32]) {
     let (model, level) = (loaded.model(), Level::detect());
-    let classes = model.config().num_classes();
+    let classes = model.config().outputs();
     let mut scratch = vec![0.0; model.scratch_len(level)];
     let (mut plain, mut tapped) = (vec![0.0; classes], vec![0.0; classes]);
     model.run(level, image, &mut plain, &mut scratch).expect("as above");

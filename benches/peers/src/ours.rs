@@ -39,7 +39,7 @@ pub fn pack(model: &str) -> Result<()> {
 impl Engine for Ours {
     fn run(&mut self, image: &[f32]) -> Result<Vec<f32>> {
         let model = self.model.model();
-        let mut logits = vec![0.0; model.config().num_classes()];
+        let mut logits = vec![0.0; model.config().outputs()];
         model.run(self.level, image, &mut logits, &mut self.scratch)?;
         Ok(logits)
     }

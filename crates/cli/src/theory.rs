@@ -41,7 +41,7 @@ impl Layers {
 
     fn of_stage(c: &SwinConfig, s: usize) -> Layers {
         let side = stage_side(c, s);
-        let window = side.min(c.window as u64);
+        let window = side.min(c.window_at(s) as u64);
         let (depth, dim) = (c.depths[s] as u64, stage_dim(c, s));
         Layers { depth, tokens: side * side, keys: window * window, dim, ratio: c.mlp_ratio as u64 }
     }

@@ -3,7 +3,7 @@
 
 use core::ops::Range;
 
-use kernels::{Attention, Error, Panels, View, ViewMut, attention};
+use kernels::{Attention, Error, Panels, View, ViewMut, attention, materialise};
 
 use crate::Tensors;
 use crate::config::{Rescale, TensorName, VitConfig};
@@ -17,12 +17,26 @@ pub(crate) struct Shape {
     pub dim: usize,
     pub heads: usize,
     pub hidden: usize,
+    pub qkv_bias: bool,
+    /// Whether queries and keys are normed head by head.
+    pub qk_norm: bool,
     pub eps: f32,
 }
 
 impl Shape {
     pub(crate) fn of(config: &VitConfig) -> Self {
-        Shape { dim: config.dim, heads: config.heads, hidden: config.hidden(), eps: config.layer_norm_eps as f32 }
+        Shape {
+            dim: config.dim,
+            heads: config.heads,
+            hidden: config.hidden(),
+            qkv_bias: config.qkv_bias,
+            qk_norm: config.qk_norm,
+            eps: config.layer_norm_eps as f32,
+        }
+    }
+
+    fn head_dim(&self) -> usize {
+        self.dim / self.heads
     }
 
     /// Values of a block's packed weights.
@@ -31,6 +45,7 @@ impl Shape {
         aligned(2)
             + 2 * Norm::packed_len(dim)
             + Linear::packed_len(3 * dim, dim)
+            + if self.qk_norm { 2 * Norm::packed_len(self.head_dim()) } else { 0 }
             + Linear::packed_len(dim, dim)
             + Linear::packed_len(hidden, dim)
             + Linear::packed_len(dim, hidden)
@@ -60,6 +75,8 @@ pub(crate) struct Block<'w> {
     beta: f32,
     norm1: Norm<'w>,
     qkv: Linear<'w>,
+    /// The norms of queries and keys.
+    qk_norms: Option<[Norm<'w>; 2]>,
     proj: Linear<'w>,
     norm2: Norm<'w>,
     fc1: Linear<'w>,
@@ -73,7 +90,6 @@ impl<'w> Block<'w> {
         name: impl Fn(&'static str) -> TensorName,
         shape: Shape,
         rescale: Rescale,
-        qkv_bias: bool,
     ) -> Result<(), PackError<T::Error>> {
         let Shape { dim, hidden, .. } = shape;
         let (tensors, factors) = packer.custom(2);
@@ -88,7 +104,14 @@ impl<'w> Block<'w> {
             Linear::pack(packer, name(weight), bias.map(&name), &shape)
         };
         Norm::pack(packer, name("norm1.weight"), name("norm1.bias"), dim)?;
-        linear(packer, "attn.qkv.weight", qkv_bias.then_some("attn.qkv.bias"), [3 * dim, dim])?;
+        linear(packer, "attn.qkv.weight", shape.qkv_bias.then_some("attn.qkv.bias"), [3 * dim, dim])?;
+        if shape.qk_norm {
+            for [gamma, beta] in
+                [["attn.q_norm.weight", "attn.q_norm.bias"], ["attn.k_norm.weight", "attn.k_norm.bias"]]
+            {
+                Norm::pack(packer, name(gamma), name(beta), shape.head_dim())?;
+            }
+        }
         linear(packer, "attn.proj.weight", Some("attn.proj.bias"), [dim, dim])?;
         Norm::pack(packer, name("norm2.weight"), name("norm2.bias"), dim)?;
         linear(packer, "mlp.fc1.weight", Some("mlp.fc1.bias"), [hidden, dim])?;
@@ -105,6 +128,7 @@ impl<'w> Block<'w> {
             beta: factors[1],
             norm1: Norm::cut(cut, dim),
             qkv: Linear::cut(cut, 3 * dim, dim),
+            qk_norms: shape.qk_norm.then(|| [Norm::cut(cut, shape.head_dim()), Norm::cut(cut, shape.head_dim())]),
             proj: Linear::cut(cut, dim, dim),
             norm2: Norm::cut(cut, dim),
             fc1: Linear::cut(cut, hidden, dim),
@@ -117,12 +141,34 @@ impl<'w> Block<'w> {
         self.alpha
     }
 
-    /// Queries, keys and values of one panel: `qkv = W_qkv LN1(x)`, `x` being the attended channels; `scratch` holds the
-    /// normed panel.
+    /// Queries, keys and values of one panel: `qkv = W_qkv LN1(x)`, `x` being the attended channels, and the norms of queries
+    /// and keys; `scratch` holds the normed panel.
     pub(crate) fn project(&self, pass: &Pass, x: &View, qkv: &mut ViewMut, scratch: &mut [f32]) -> Result<(), Error> {
         let mut normed = pass.matrix(scratch, self.shape.dim, x.columns())?;
         self.norm1.run(pass, x, self.shape.eps, &mut normed)?;
-        self.qkv.run(pass, Operation::Qkv, &normed.as_view(), qkv)
+        self.qkv.run(pass, Operation::Qkv, &normed.as_view(), qkv)?;
+        for (part, norm) in self.qk_norms.iter().flatten().enumerate() {
+            self.norm_heads(pass, norm, part, qkv, scratch)?;
+        }
+        Ok(())
+    }
+
+    /// Norms each head's rows of a part of the projection, queries or keys, through `scratch`.
+    fn norm_heads(
+        &self,
+        pass: &Pass,
+        norm: &Norm,
+        part: usize,
+        qkv: &mut ViewMut,
+        scratch: &mut [f32],
+    ) -> Result<(), Error> {
+        for head in 0..self.shape.heads {
+            let mut rows = qkv.reborrow().row_range(self.part_rows(part, head))?;
+            let mut copy = pass.matrix(scratch, rows.rows(), rows.columns())?;
+            materialise(&rows.as_view(), &mut copy)?;
+            norm.run(pass, &copy.as_view(), self.shape.eps, &mut rows)?;
+        }
+        Ok(())
     }
 
     /// One head's operands, from queries `q` and keys and values `kv` that have the rows of the projection.
@@ -134,17 +180,19 @@ impl<'w> Block<'w> {
         [bias, mask]: [Option<View<'a>>; 2],
     ) -> Result<Attention<'a>, Error> {
         let scale = 1.0 / libm::sqrtf(self.head_rows(head).len() as f32);
-        let rows = |part: usize| {
-            let Range { start, end } = self.head_rows(head);
-            part * self.shape.dim + start..part * self.shape.dim + end
-        };
-        let (k, v) = (kv.row_range(rows(1))?, kv.row_range(rows(2))?);
-        Ok(Attention { q: q.row_range(rows(0))?, k, v, scale, bias, mask })
+        let (k, v) = (kv.row_range(self.part_rows(1, head))?, kv.row_range(self.part_rows(2, head))?);
+        Ok(Attention { q: q.row_range(self.part_rows(0, head))?, k, v, scale, bias, mask })
+    }
+
+    /// The rows of one head in a part of the projection: queries, keys or values.
+    fn part_rows(&self, part: usize, head: usize) -> Range<usize> {
+        let Range { start, end } = self.head_rows(head);
+        part * self.shape.dim + start..part * self.shape.dim + end
     }
 
     /// The rows of one head in the context.
     pub(crate) fn head_rows(&self, head: usize) -> Range<usize> {
-        let head_dim = self.shape.dim / self.shape.heads;
+        let head_dim = self.shape.head_dim();
         head * head_dim..(head + 1) * head_dim
     }
 

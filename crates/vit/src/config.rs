@@ -150,11 +150,34 @@ impl Config {
         self.in_channels() * self.image_size() * self.image_size()
     }
 
-    /// Logits per image.
+    /// Classes, or 0 for a model without a head.
     pub fn num_classes(&self) -> usize {
         match self {
             Config::Vit(c) => c.num_classes,
             Config::Swin(c) => c.num_classes,
+        }
+    }
+
+    /// Values that a run gives for each image: the logits, or without a head the pooled and normed features.
+    ///
+    /// ```
+    /// use vit::{Config, VitConfig};
+    /// let vit = VitConfig { dim: 384, depth: 12, heads: 6, ..VitConfig::default() };
+    /// assert_eq!(Config::Vit(vit).outputs(), 1000);
+    /// assert_eq!(Config::Vit(VitConfig { num_classes: 0, ..vit }).outputs(), 384);
+    /// ```
+    pub fn outputs(&self) -> usize {
+        match self.num_classes() {
+            0 => self.features(),
+            classes => classes,
+        }
+    }
+
+    /// Pooled features of an image, which the head reads.
+    fn features(&self) -> usize {
+        match self {
+            Config::Vit(c) => c.features(),
+            Config::Swin(c) => c.last().channels,
         }
     }
 
@@ -238,6 +261,8 @@ mod tests {
         assert!(Config::Swin(small).validate().is_err(), "a map of 8 tokens and windows of 7");
         let stages = SwinConfig { heads: Stages::new(&[3, 6]).unwrap(), ..swin };
         assert!(Config::Swin(stages).validate().unwrap_err().to_string().contains("depths has 4"));
+        let windows = SwinConfig { window: Stages::new(&[7, 7]).unwrap(), ..swin };
+        assert!(Config::Swin(windows).validate().unwrap_err().to_string().contains("one for each stage"));
         assert!(Config::Swin(SwinConfig::default()).validate().is_err());
     }
 
@@ -247,14 +272,14 @@ mod tests {
         assert_eq!(Config::Vit(good).validate(), Ok(()));
         let over = MAX_SIZE + 1;
         #[rustfmt::skip]
-        let bad: [(VitConfig, &str); 26] = [
+        let bad: [(VitConfig, &str); 30] = [
             (VitConfig { image_size: 0, ..good }, "image_size is 0"),
             (VitConfig { image_size: over, ..good }, "image_size is 1048577"),
             (VitConfig { patch_size: 0, ..good }, "patch_size is 0"),
             (VitConfig { patch_size: over, ..good }, "patch_size is"),
             (VitConfig { in_channels: 0, ..good }, "in_channels is 0"),
             (VitConfig { in_channels: over, ..good }, "in_channels is"),
-            (VitConfig { num_classes: 0, ..good }, "num_classes is 0"),
+            (VitConfig { register_tokens: over, ..good }, "register_tokens is 1048577, expected 0 to"),
             (VitConfig { num_classes: over, ..good }, "num_classes is"),
             (VitConfig { dim: 0, ..good }, "dim is 0"),
             (VitConfig { dim: over, heads: 1, ..good }, "dim is"),
@@ -271,7 +296,11 @@ mod tests {
             (VitConfig { layer_norm_eps: 0.0, ..good }, "layer_norm_eps"),
             (VitConfig { layer_norm_eps: 1e-60, ..good }, "layer_norm_eps"),
             (VitConfig { norm_after_pool: true, ..good }, "norm_after_pool"),
+            (VitConfig { norm_after_pool: true, pool: Pool::ClsAvg, ..good }, "norm_after_pool"),
             (VitConfig { distilled: true, pool: Pool::Avg, ..good }, "distilled"),
+            (VitConfig { distilled: true, pool: Pool::ClsAvg, ..good }, "distilled"),
+            (VitConfig { class_token: false, ..good }, "set pool to avg"),
+            (VitConfig { class_token: false, pool: Pool::ClsAvg, ..good }, "set pool to avg"),
             (VitConfig { patch_size: 8, tokens: Tokens::T2tPerformer, ..good }, "patch_size to 16"),
             (VitConfig { image_size: MAX_SIZE, patch_size: 1, in_channels: MAX_SIZE, ..good }, "overflows"),
         ];
@@ -299,7 +328,7 @@ mod tests {
             in_channels: 1,
             dim: 1,
             num_classes: 1,
-            window: 1,
+            window: Stages::single(1),
             depths: Stages::new(&[1]).unwrap(),
             heads: Stages::new(&[1]).unwrap(),
             ..SwinConfig::default()
@@ -312,7 +341,7 @@ mod tests {
                 Config::Vit(t2t(Tokens::T2tPerformer)),
                 Config::Vit(t2t(Tokens::T2tTransformer)),
                 Config::Swin(SwinConfig { image_size: size, ..swin }),
-                Config::Swin(SwinConfig { image_size: size, window: size, ..swin }),
+                Config::Swin(SwinConfig { image_size: size, window: Stages::single(size), ..swin }),
             ] {
                 if config.validate().is_ok() {
                     counted += usize::from(config.macs() > 0 && config.params() > 0);

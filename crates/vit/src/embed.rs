@@ -11,10 +11,10 @@ use crate::pass::{Operation, Pass};
 use crate::t2t;
 use crate::unfold::Windows;
 
-/// The embedding's weights, and what it adds: position embedding, convolution bias and class tokens, in one matrix.
+/// The embedding's weights, and what it adds: position embedding, convolution bias, class tokens and registers, in one matrix.
 pub(crate) struct Embedding<'w> {
     proj: Linear<'w>,
-    /// channels x padded tokens. Class tokens have no patch, so for them it is the whole embedding.
+    /// channels x padded tokens. Class tokens and registers have no patch, so for them it is the whole embedding.
     offsets: View<'w>,
 }
 
@@ -35,17 +35,25 @@ impl<'w> Embedding<'w> {
         Linear::pack(packer, Top(weight), None, shape)?;
 
         let (source, offsets) = packer.custom(channels * stride);
-        let positions = fetch(source, Top("pos_embed"), &[1, tokens, channels])?;
-        for (t, position) in positions.chunks_exact(channels).enumerate() {
+        let positions = config.prefix_positions() + config.patches();
+        let positions = fetch(source, Top("pos_embed"), &[1, positions, channels])?;
+        for (t, position) in embedded_tokens(config).zip(positions.chunks_exact(channels)) {
             position.iter().enumerate().for_each(|(e, x)| offsets[e * stride + t] = *x);
         }
-        let bias = fetch(source, Top(bias), &[channels])?;
-        for (e, bias) in bias.iter().enumerate() {
-            offsets[e * stride..][config.class_tokens()..tokens].iter_mut().for_each(|x| *x += bias);
+        // timm leaves out a bias that a norm of the embedding would follow.
+        if !(config.pre_norm && config.tokens == Tokens::Patch) {
+            let bias = fetch(source, Top(bias), &[channels])?;
+            for (e, bias) in bias.iter().enumerate() {
+                offsets[e * stride..][config.prefix_tokens()..tokens].iter_mut().for_each(|x| *x += bias);
+            }
         }
-        for (t, name) in ["cls_token", "dist_token"].into_iter().take(config.class_tokens()).enumerate() {
-            let token = fetch(source, Top(name), &[1, 1, channels])?;
-            token.iter().enumerate().for_each(|(e, x)| offsets[e * stride + t] += x);
+        let mut t = 0;
+        for (name, count) in config.prefix() {
+            let prefix = fetch(source, Top(name), &[1, count, channels])?;
+            for token in prefix.chunks_exact(channels) {
+                token.iter().enumerate().for_each(|(e, x)| offsets[e * stride + t] += x);
+                t += 1;
+            }
         }
         Ok(())
     }
@@ -70,8 +78,8 @@ impl<'w> Embedding<'w> {
     ) -> Result<(), Error> {
         let tokens = first..first + x.columns();
         let mut patches = pass.matrix(scratch, inputs(config), x.columns())?;
-        // Class tokens come first and have no window: their columns are zero.
-        windows(config).unfold(map, tokens.clone().map(|t| t.checked_sub(config.class_tokens())), &mut patches);
+        // Class tokens and registers come first and have no window: their columns are zero.
+        windows(config).unfold(map, tokens.clone().map(|t| t.checked_sub(config.prefix_tokens())), &mut patches);
         pass.done(Operation::Unfold, 0);
         for e in 0..x.rows() {
             let offsets = self.offsets.row(e).expect("a row-major matrix");
@@ -79,6 +87,17 @@ impl<'w> Embedding<'w> {
         }
         self.proj.run_residual(pass, Operation::Embedding, &patches.as_view(), 1.0, x)
     }
+}
+
+/// The tokens that have a row in the position embedding, in its order.
+fn embedded_tokens(config: &VitConfig) -> impl Iterator<Item = usize> + use<> {
+    let (class, prefix) = (config.class_tokens(), config.prefix_tokens());
+    let (embed_class_token, embed_registers) = (config.embed_class_token, config.embed_registers);
+    (0..config.tokens()).filter(move |&t| match t {
+        t if t < class => embed_class_token,
+        t if t < prefix => embed_registers,
+        _ => true,
+    })
 }
 
 /// The windows that become tokens.

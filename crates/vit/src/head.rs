@@ -17,7 +17,7 @@ pub(crate) struct Shape {
     pub channels: usize,
     pub classes: usize,
     /// Tokens in front of the patches'.
-    pub class_tokens: usize,
+    pub prefix_tokens: usize,
     pub patches: usize,
     pub distilled: bool,
     pub pool: Pool,
@@ -25,17 +25,41 @@ pub(crate) struct Shape {
     pub eps: f32,
 }
 
-/// The final norm and the classifier, or both classifiers of a distilled model.
+impl Shape {
+    /// Values that a classifier reads.
+    fn features(&self) -> usize {
+        self.channels * self.pool.parts()
+    }
+
+    /// Classifiers: none, or one for each pooled vector.
+    fn classifiers(&self) -> usize {
+        if self.classes == 0 { 0 } else { self.vectors() }
+    }
+
+    /// Partial sums of a mean.
+    fn sums(&self) -> usize {
+        if self.pool.averages() { self.channels * PARTIAL_SUMS } else { 0 }
+    }
+
+    /// Pooled vectors: one, or that of the class token and that of the distillation token.
+    fn vectors(&self) -> usize {
+        1 + usize::from(self.distilled)
+    }
+}
+
+/// The final norm and the classifier, both classifiers of a distilled model, or none.
 pub(crate) struct Head<'w> {
     norm: Norm<'w>,
-    head: Linear<'w>,
-    head_dist: Option<Linear<'w>>,
+    classifiers: [Option<Linear<'w>>; 2],
 }
+
+/// Names of the classifiers' weight and bias.
+const CLASSIFIERS: [[&str; 2]; 2] = [["head.weight", "head.bias"], ["head_dist.weight", "head_dist.bias"]];
 
 impl<'w> Head<'w> {
     pub(crate) fn packed_len(config: &Shape) -> usize {
-        let linear = Linear::packed_len(config.classes, config.channels);
-        Norm::packed_len(config.channels) + (1 + usize::from(config.distilled)) * linear
+        let linear = Linear::packed_len(config.classes, config.features());
+        Norm::packed_len(config.channels) + config.classifiers() * linear
     }
 
     pub(crate) fn pack<T: Tensors>(packer: &mut Packer<T>, config: &Shape) -> Result<(), PackError<T::Error>> {
@@ -46,73 +70,90 @@ impl<'w> Head<'w> {
             (Top("norm.weight"), Top("norm.bias"))
         };
         Norm::pack(packer, gamma, beta, config.channels)?;
-        let shape = [config.classes, config.channels];
-        Linear::pack(packer, Top("head.weight"), Some(Top("head.bias")), &shape)?;
-        if config.distilled {
-            Linear::pack(packer, Top("head_dist.weight"), Some(Top("head_dist.bias")), &shape)?;
+        for [weight, bias] in CLASSIFIERS.into_iter().take(config.classifiers()) {
+            Linear::pack(packer, Top(weight), Some(Top(bias)), &[config.classes, config.features()])?;
         }
         Ok(())
     }
 
     pub(crate) fn cut(cut: &mut Cut<'w>, config: &Shape) -> Self {
-        let (classes, channels) = (config.classes, config.channels);
-        Head {
-            norm: Norm::cut(cut, channels),
-            head: Linear::cut(cut, classes, channels),
-            head_dist: config.distilled.then(|| Linear::cut(cut, classes, channels)),
-        }
+        let norm = Norm::cut(cut, config.channels);
+        let mut classifier =
+            |i| (i < config.classifiers()).then(|| Linear::cut(cut, config.classes, config.features()));
+        Head { norm, classifiers: [classifier(0), classifier(1)] }
     }
 
     /// Scratch values.
     pub(crate) fn scratch_len(config: &Shape, width: usize) -> usize {
-        let sums = if config.pool == Pool::Avg { config.channels * PARTIAL_SUMS } else { 0 };
-        aligned(config.channels * width) + aligned(sums) + aligned(config.classes)
+        let pooled = config.vectors() * config.features();
+        // The place of a normed panel is free again for a second classifier's logits.
+        aligned(config.channels * width).max(aligned(config.classes)) + aligned(pooled) + aligned(config.sums())
     }
 
-    /// The logits of one image from its stream `x`, in panels, whose channels stand in the given order.
+    /// The outputs of one image, logits or else pooled features, from its stream `x`, in panels, whose channels stand in the
+    /// given order.
     pub(crate) fn run(
         &self,
         pass: &Pass,
         config: &Shape,
         x: &Stream,
-        logits: &mut [f32],
+        outputs: &mut [f32],
         scratch: &mut [f32],
     ) -> Result<(), Error> {
-        let channels = config.channels;
-        let (features, rest) = scratch.split_at_mut(aligned(channels * x.layout.max_width()));
-        let eps = config.eps;
-        let tokens = match config.pool {
-            Pool::Cls => {
-                let count = config.class_tokens;
-                let tokens = x.panel(0)?.column_range(0..count)?;
-                self.norm.run(pass, &tokens, eps, &mut ViewMut::new(features, channels, count)?)?;
-                View::new(features, channels, count)?
+        let vectors = config.vectors() * config.features();
+        let (pooled, rest) = scratch.split_at_mut(aligned(vectors));
+        let pooled = &mut pooled[..vectors];
+        let (sums, normed) = rest.split_at_mut(aligned(config.sums()));
+        match config.pool {
+            Pool::Cls => self.class_tokens(pass, config, x, pooled)?,
+            Pool::Avg => self.mean(pass, config, x, pooled, normed, sums)?,
+            Pool::ClsAvg => {
+                let (class, mean) = pooled.split_at_mut(config.channels);
+                self.class_tokens(pass, config, x, class)?;
+                self.mean(pass, config, x, mean, normed, sums)?;
             }
-            Pool::Avg => {
-                let mean = self.mean(pass, config, x, features, rest)?;
-                View::new(mean, channels, 1)?
-            }
-        };
-        classify(pass, &self.head, &tokens.column_range(0..1)?, logits)?;
-        if let Some(head_dist) = &self.head_dist {
-            let distilled = &mut rest[..config.classes];
-            classify(pass, head_dist, &tokens.column_range(1..2)?, distilled)?;
-            logits.iter_mut().zip(distilled).for_each(|(x, y)| *x = (*x + *y) / 2.0);
+        }
+        let (first, second) = pooled.split_at(config.features());
+        self.output(pass, 0, first, outputs)?;
+        if config.distilled {
+            let distilled = &mut normed[..outputs.len()];
+            self.output(pass, 1, second, distilled)?;
+            outputs.iter_mut().zip(distilled).for_each(|(x, y)| *x = (*x + *y) / 2.0);
         }
         Ok(())
     }
 
-    /// The mean of the patch tokens, normed before or after, in `features`.
-    fn mean<'s>(
+    /// What a classifier makes of its vector; without classifiers, the vector.
+    fn output(&self, pass: &Pass, i: usize, vector: &[f32], out: &mut [f32]) -> Result<(), Error> {
+        let Some(classifier) = &self.classifiers[i] else {
+            out.copy_from_slice(vector);
+            return Ok(());
+        };
+        let (features, classes) = (vector.len(), out.len());
+        let vector = View::new(vector, features, 1)?;
+        classifier.run(pass, Operation::Head, &vector, &mut ViewMut::new(out, classes, 1)?)
+    }
+
+    /// The normed class tokens, one after the other, as many as `out` has room for.
+    fn class_tokens(&self, pass: &Pass, config: &Shape, x: &Stream, out: &mut [f32]) -> Result<(), Error> {
+        for (token, out) in out.chunks_exact_mut(config.channels).enumerate() {
+            let token = x.panel(0)?.column_range(token..token + 1)?;
+            self.norm.run(pass, &token, config.eps, &mut ViewMut::new(out, config.channels, 1)?)?;
+        }
+        Ok(())
+    }
+
+    /// The mean of the patch tokens, normed before or after; `normed` has room for a panel, `sums` for each channel's.
+    fn mean(
         &self,
         pass: &Pass,
         config: &Shape,
         x: &Stream,
-        features: &'s mut [f32],
+        mean: &mut [f32],
+        normed: &mut [f32],
         sums: &mut [f32],
-    ) -> Result<&'s [f32], Error> {
-        let channels = config.channels;
-        let eps = config.eps;
+    ) -> Result<(), Error> {
+        let Shape { channels, eps, .. } = *config;
         let (sums, _) = sums.as_chunks_mut::<PARTIAL_SUMS>();
         let sums = &mut sums[..channels];
         sums.fill([0.0; PARTIAL_SUMS]);
@@ -121,40 +162,32 @@ impl<'w> Head<'w> {
             if config.norm_after_pool {
                 add_patch_tokens(config, x.layout.range(panel).start, &tokens, sums);
             } else {
-                let mut normed = pass.matrix(features, channels, tokens.columns())?;
+                let mut normed = pass.matrix(normed, channels, tokens.columns())?;
                 self.norm.run(pass, &tokens, eps, &mut normed)?;
                 add_patch_tokens(config, x.layout.range(panel).start, &normed.as_view(), sums);
             }
         }
-        // The means behind the place of the norm's result, one a channel.
-        let (result, means) = features.split_at_mut(channels);
-        for (mean, sums) in result.iter_mut().zip(sums) {
+        for (mean, sums) in mean.iter_mut().zip(sums) {
             *mean = sum_in_pairs(sums) / config.patches as f32;
         }
         if config.norm_after_pool {
-            means[..channels].copy_from_slice(result);
-            let means = View::new(means, channels, 1)?;
-            self.norm.run(pass, &means, eps, &mut ViewMut::new(result, channels, 1)?)?;
+            normed[..channels].copy_from_slice(mean);
+            let means = View::new(normed, channels, 1)?;
+            self.norm.run(pass, &means, eps, &mut ViewMut::new(mean, channels, 1)?)?;
         }
-        Ok(result)
+        Ok(())
     }
 }
 
 /// Adds the patch tokens of a panel, whose first token is `start`, to the partial sums of every channel.
 fn add_patch_tokens(config: &Shape, start: usize, tokens: &View, sums: &mut [[f32; PARTIAL_SUMS]]) {
-    let first = config.class_tokens.saturating_sub(start);
+    let first = config.prefix_tokens.saturating_sub(start);
     for (channel, sums) in sums.iter_mut().enumerate() {
         let row = tokens.row(channel).expect("panels and normed panels have contiguous rows");
         for (t, x) in row.iter().enumerate().skip(first) {
-            sums[(start + t - config.class_tokens) % PARTIAL_SUMS] += x;
+            sums[(start + t - config.prefix_tokens) % PARTIAL_SUMS] += x;
         }
     }
-}
-
-/// `logits = head * token`
-fn classify(pass: &Pass, head: &Linear, token: &View, logits: &mut [f32]) -> Result<(), Error> {
-    let classes = logits.len();
-    head.run(pass, Operation::Head, token, &mut ViewMut::new(logits, classes, 1)?)
 }
 
 /// The residual stream of one image: all channels of all tokens in panels, and the orders in which they are to be read.

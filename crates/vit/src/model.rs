@@ -322,7 +322,7 @@ impl<'w> Model<'w> {
         let batch = images.len() / self.config.image_len();
         let shared_out = batch / threads * threads;
         let (each_images, one_by_one) = images.split_at(shared_out * self.config.image_len());
-        let (each_logits, last_logits) = logits.split_at_mut(shared_out * self.config.num_classes());
+        let (each_logits, last_logits) = logits.split_at_mut(shared_out * self.config.outputs());
         let pass = Pass { level, threads, watch: None };
         pool.install(|| {
             self.share_out(level, threads, each_images, each_logits, scratch)?;
@@ -398,7 +398,7 @@ impl<'w> Model<'w> {
         mut run: impl FnMut(&[f32], &mut [f32]) -> Result<(), RunError>,
     ) -> Result<(), RunError> {
         let images = images.chunks_exact(self.config.image_len());
-        for (image, logits) in images.zip(logits.chunks_exact_mut(self.config.num_classes())) {
+        for (image, logits) in images.zip(logits.chunks_exact_mut(self.config.outputs())) {
             run(image, logits)?;
         }
         Ok(())
@@ -414,7 +414,7 @@ impl<'w> Model<'w> {
                 size: self.config.image_size(),
             });
         }
-        check_len("the buffer for logits", images.len() / image_len * self.config.num_classes(), logits.len())?;
+        check_len("the buffer for logits", images.len() / image_len * self.config.outputs(), logits.len())?;
         if scratch.len() < scratch_len {
             return Err(RunError::Length { what: "the scratch", expected: scratch_len, found: scratch.len() });
         }

@@ -8,6 +8,7 @@ use crate::block::{Block, Shape, Workspace};
 use crate::config::{Pool, TensorName, Tokens, VitConfig};
 use crate::embed::{self, Embedding};
 use crate::head::{self, Head, Stream, TokenOrder};
+use crate::linear::Norm;
 use crate::packing::{Cut, PackError, Packer, aligned};
 use crate::pass::Pass;
 use crate::split::{for_each_panel, layout};
@@ -30,7 +31,7 @@ fn head_shape(config: &VitConfig) -> head::Shape {
     head::Shape {
         channels: config.channels(),
         classes: config.num_classes,
-        class_tokens: config.class_tokens(),
+        prefix_tokens: config.prefix_tokens(),
         patches: config.patches(),
         distilled: config.distilled,
         pool: config.pool,
@@ -42,7 +43,8 @@ fn head_shape(config: &VitConfig) -> head::Shape {
 /// Values in front of the blocks.
 fn blocks_start(config: &VitConfig) -> usize {
     let rounds = if config.tokens == Tokens::Patch { 0 } else { T2t::packed_len(config) };
-    rounds + Embedding::packed_len(config)
+    let norm = if config.pre_norm { Norm::packed_len(config.channels()) } else { 0 };
+    rounds + Embedding::packed_len(config) + norm
 }
 
 pub(crate) fn pack<T: Tensors>(config: &VitConfig, packer: &mut Packer<T>) -> Result<(), PackError<T::Error>> {
@@ -50,9 +52,13 @@ pub(crate) fn pack<T: Tensors>(config: &VitConfig, packer: &mut Packer<T>) -> Re
         T2t::pack(packer, config)?;
     }
     Embedding::pack(packer, config)?;
+    if config.pre_norm {
+        let [gamma, beta] = ["norm_pre.weight", "norm_pre.bias"].map(TensorName::Top);
+        Norm::pack(packer, gamma, beta, config.channels())?;
+    }
     for i in 0..config.depth {
         let name = |suffix| TensorName::Block(i, suffix);
-        Block::pack(packer, name, Shape::of(config), config.rescale, config.qkv_bias)?;
+        Block::pack(packer, name, Shape::of(config), config.rescale)?;
     }
     Head::pack(packer, &head_shape(config))
 }
@@ -76,7 +82,9 @@ impl Plan {
     fn new(config: &VitConfig, level: Level, threads: usize) -> Self {
         let layout = layout(level, threads, config.tokens());
         let (mut rows, mut width) = (config.hidden().max(embed::inputs(config)), layout.max_width());
-        let (mut narrow_rows, mut scores) = (config.dim, attention_scratch_len(config.tokens()));
+        // A norm of the embedding reads all channels from the narrow piece.
+        let narrow_rows = if config.pre_norm { config.channels() } else { config.dim };
+        let (mut narrow_rows, mut scores) = (narrow_rows, attention_scratch_len(config.tokens()));
         let rounds = (config.tokens != Tokens::Patch).then(|| t2t::Plan::new(config, level, threads));
         if let Some(rounds) = &rounds {
             let (t2t_rows, t2t_width, t2t_scores) = rounds.workspace(config);
@@ -144,7 +152,9 @@ impl<'w> Plain<'w> {
             Some(rounds) => rounds.map(qkv)?,
             None => Panels::single(image, config.in_channels, config.image_size * config.image_size)?,
         };
-        run.embed(&Embedding::cut(&mut cut, config), &map, stream, workspaces)?;
+        let embedding = Embedding::cut(&mut cut, config);
+        let norm = config.pre_norm.then(|| Norm::cut(&mut cut, config.channels()));
+        run.embed(&embedding, norm.as_ref(), &map, stream, workspaces)?;
         let qkv = &mut qkv[..3 * config.dim * plan.layout.padded()];
         let mut order = ChannelOrder::identity(config.channels());
         for i in 0..config.depth {
@@ -179,10 +189,11 @@ struct Run<'r> {
 type PanelWork<'f> = dyn Fn(usize, ViewMut, &mut Workspace) -> Result<(), RunError> + Sync + 'f;
 
 impl Run<'_> {
-    /// Fills the stream with the embedded tokens.
+    /// Fills the stream with the embedded tokens, normed if there is a norm.
     fn embed(
         &self,
         embedding: &Embedding,
+        norm: Option<&Norm>,
         map: &Panels,
         stream: &mut [f32],
         workspaces: &mut [f32],
@@ -190,7 +201,12 @@ impl Run<'_> {
         let channels = self.config.channels();
         self.for_each_panel(channels, stream, workspaces, &|panel, mut x, workspace| {
             let first = self.layout.range(panel).start;
-            Ok(embedding.run(self.pass, self.config, map, first, &mut x, workspace.wide)?)
+            let Some(norm) = norm else {
+                return Ok(embedding.run(self.pass, self.config, map, first, &mut x, workspace.wide)?);
+            };
+            let mut embedded = self.pass.matrix(workspace.narrow, channels, x.columns())?;
+            embedding.run(self.pass, self.config, map, first, &mut embedded, workspace.wide)?;
+            Ok(norm.run(self.pass, &embedded.as_view(), self.config.layer_norm_eps as f32, &mut x)?)
         })
     }
 

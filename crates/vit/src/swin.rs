@@ -28,7 +28,14 @@ pub(crate) struct Swin<'w> {
 
 impl SwinConfig {
     fn block_shape(&self, stage: &Stage) -> Shape {
-        Shape { dim: stage.dim, heads: stage.heads, hidden: stage.hidden, eps: self.layer_norm_eps as f32 }
+        Shape {
+            dim: stage.dim,
+            heads: stage.heads,
+            hidden: stage.hidden,
+            qkv_bias: self.qkv_bias,
+            qk_norm: false,
+            eps: self.layer_norm_eps as f32,
+        }
     }
 
     fn head_shape(&self) -> head::Shape {
@@ -36,7 +43,7 @@ impl SwinConfig {
         head::Shape {
             channels: last.channels,
             classes: self.num_classes,
-            class_tokens: 0,
+            prefix_tokens: 0,
             patches: last.tokens(),
             distilled: false,
             pool: Pool::Avg,
@@ -83,7 +90,7 @@ pub(crate) fn pack<T: Tensors>(config: &SwinConfig, packer: &mut Packer<T>) -> R
     for (s, stage) in config.stages().enumerate() {
         for i in 0..stage.depth {
             let name = |suffix| TensorName::StageBlock(s, i, suffix);
-            Block::pack(packer, name, config.block_shape(&stage), config.rescale, config.qkv_bias)?;
+            Block::pack(packer, name, config.block_shape(&stage), config.rescale)?;
             pack_biases(packer, name("attn.relative_position_bias_table"), &stage)?;
         }
         if s + 1 < config.depths.len() {

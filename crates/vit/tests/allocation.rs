@@ -46,7 +46,7 @@ fn a_run_allocates_nothing() {
         for level in Level::available() {
             let images = images(&config, 2);
             let scratch_len = Model::new(&config, &packed).unwrap().scratch_len(level);
-            let (mut logits, mut scratch) = (vec![0.0; 2 * config.num_classes()], vec![0.0; scratch_len]);
+            let (mut logits, mut scratch) = (vec![0.0; 2 * config.outputs()], vec![0.0; scratch_len]);
             let before = allocations();
             let model = Model::new(&config, &packed).unwrap();
             model.run(level, &images, &mut logits, &mut scratch).unwrap();

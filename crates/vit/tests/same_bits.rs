@@ -47,7 +47,7 @@ fn taps_change_nothing_and_show_every_token() {
         let packed = packed(&config);
         let model = Model::new(&config, &packed).unwrap();
         let (level, images) = (Level::detect(), images(&config, 2));
-        let mut tapped = vec![f32::NAN; 2 * config.num_classes()];
+        let mut tapped = vec![f32::NAN; 2 * config.outputs()];
         let mut seen = Vec::new();
         let mut scratch = vec![f32::NAN; model.scratch_len(level)];
         model
@@ -78,7 +78,7 @@ fn every_thread_count() {
             for batch in [0, 1, 2, 5] {
                 for level in Level::available() {
                     let images = images(&config, batch);
-                    let mut found = vec![f32::NAN; batch * config.num_classes()];
+                    let mut found = vec![f32::NAN; batch * config.outputs()];
                     let mut scratch = vec![f32::NAN; model.parallel_scratch_len(level, &pool)];
                     model.run_parallel(level, &pool, &images, &mut found, &mut scratch).unwrap();
                     let expected = logits(&model, level, &images);
@@ -116,10 +116,10 @@ fn more_threads_than_work() {
     };
     let t2t = VitConfig { patch_size: 16, tokens: Tokens::T2tPerformer, depth: 1, ..vit };
     let configs = [
-        Config::Swin(SwinConfig { image_size: 16, window: 1, ..swin }),
-        Config::Swin(SwinConfig { image_size: 32, window: 4, ..swin }),
-        Config::Swin(SwinConfig { image_size: 64, window: 8, ..swin }),
-        Config::Swin(SwinConfig { image_size: 56, window: 7, ..swin }),
+        Config::Swin(SwinConfig { image_size: 16, window: Stages::single(1), ..swin }),
+        Config::Swin(SwinConfig { image_size: 32, window: Stages::single(4), ..swin }),
+        Config::Swin(SwinConfig { image_size: 64, window: Stages::single(8), ..swin }),
+        Config::Swin(SwinConfig { image_size: 56, window: Stages::single(7), ..swin }),
         Config::Vit(VitConfig { image_size: 4, distilled: true, ..vit }),
         Config::Vit(VitConfig { image_size: 20, pool: Pool::Avg, ..vit }),
         Config::Vit(VitConfig { image_size: 32, ..vit }),
@@ -136,7 +136,7 @@ fn more_threads_than_work() {
             assert!(expected.iter().all(|x| x.is_finite()), "{level}, {config:?}");
             for threads in 1..=9 {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-                let mut found = vec![f32::NAN; config.num_classes()];
+                let mut found = vec![f32::NAN; config.outputs()];
                 let mut scratch = vec![f32::NAN; model.parallel_scratch_len(level, &pool)];
                 model.run_parallel(level, &pool, &images, &mut found, &mut scratch).unwrap();
                 assert_eq!(bits(&found), bits(&expected), "{threads} threads, {level}, {config:?}");
@@ -160,7 +160,7 @@ fn watching_changes_nothing() {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let macs = AtomicU64::new(0);
             let watch = |_, step| _ = macs.fetch_add(step, Relaxed);
-            let mut found = vec![f32::NAN; 2 * config.num_classes()];
+            let mut found = vec![f32::NAN; 2 * config.outputs()];
             let mut scratch = vec![f32::NAN; model.parallel_scratch_len(level, &pool)];
             match threads {
                 1 => model.run_watched(level, &images, &mut found, &mut scratch, &watch).unwrap(),
@@ -198,7 +198,7 @@ fn runs_share_a_pool() {
     let expected = bits(&logits(&model, level, &images));
     let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
     let run = || {
-        let mut found = vec![f32::NAN; 4 * config.num_classes()];
+        let mut found = vec![f32::NAN; 4 * config.outputs()];
         let mut scratch = vec![f32::NAN; model.parallel_scratch_len(level, &pool)];
         model.run_parallel(level, &pool, &images, &mut found, &mut scratch).unwrap();
         assert_eq!(bits(&found), expected);

@@ -104,7 +104,7 @@ fn set_window_channels(config: &mut VitConfig, values: usize, tensors: &mut Shap
 
 /// As many patches as there are positions without a class token; they must form a square.
 fn set_image_size(config: &mut VitConfig, tokens: usize, tensors: &mut Shapes) {
-    let class = config.class_tokens();
+    let class = config.prefix_positions();
     let patches = tokens.saturating_sub(class);
     let side = patches.isqrt();
     config.image_size = side.saturating_mul(config.patch_size);

@@ -92,6 +92,14 @@ struct Json<'a, M> {
     std: &'a [f32],
 }
 
+fn is_true(switch: &bool) -> bool {
+    *switch
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
 #[derive(Serialize)]
 struct VitJson {
     image_size: usize,
@@ -105,7 +113,19 @@ struct VitJson {
     qkv_bias: bool,
     layer_norm_eps: f64,
     tokens: &'static str,
+    #[serde(skip_serializing_if = "is_true")]
+    class_token: bool,
     distilled: bool,
+    #[serde(skip_serializing_if = "is_zero")]
+    register_tokens: usize,
+    #[serde(skip_serializing_if = "is_true")]
+    embed_class_token: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    embed_registers: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pre_norm: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    qk_norm: bool,
     pool: &'static str,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     norm_after_pool: bool,
@@ -127,13 +147,27 @@ impl From<&VitConfig> for VitJson {
             qkv_bias: config.qkv_bias,
             layer_norm_eps: config.layer_norm_eps,
             tokens: words::tokens(config.tokens),
+            class_token: config.class_token,
             distilled: config.distilled,
+            register_tokens: config.register_tokens,
+            embed_class_token: config.embed_class_token,
+            embed_registers: config.embed_registers,
+            pre_norm: config.pre_norm,
+            qk_norm: config.qk_norm,
             pool: words::pool(config.pool),
             norm_after_pool: config.norm_after_pool,
             shuffle: config.shuffle,
             rescale: words::rescale(config.rescale),
         }
     }
+}
+
+/// One number for all stages, or a list.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum WindowJson<'a> {
+    Single(usize),
+    Stages(&'a [usize]),
 }
 
 #[derive(Serialize)]
@@ -145,7 +179,7 @@ struct SwinJson<'a> {
     dim: usize,
     depths: &'a [usize],
     heads: &'a [usize],
-    window: usize,
+    window: WindowJson<'a>,
     mlp_ratio: f64,
     qkv_bias: bool,
     layer_norm_eps: f64,
@@ -163,7 +197,10 @@ impl<'a> From<&'a SwinConfig> for SwinJson<'a> {
             dim: config.dim,
             depths: &config.depths,
             heads: &config.heads,
-            window: config.window,
+            window: match config.window[..] {
+                [window] => WindowJson::Single(window),
+                _ => WindowJson::Stages(&config.window),
+            },
             mlp_ratio: config.mlp_ratio,
             qkv_bias: config.qkv_bias,
             layer_norm_eps: config.layer_norm_eps,

@@ -8,7 +8,7 @@
 //! let loaded = weights::load(&path)?; // any wrong tensor is named, with what was expected and found
 //! let (model, level) = (loaded.model(), vit::Level::detect());
 //! let image = vec![0.0; model.config().image_len()]; // prepared as `loaded.description().preparation` says
-//! let mut logits = vec![0.0; model.config().num_classes()];
+//! let mut logits = vec![0.0; model.config().outputs()];
 //! let mut scratch = vec![0.0; model.scratch_len(level)];
 //! model.run(level, &image, &mut logits, &mut scratch)?;
 //! let best = (0..logits.len()).max_by(|&a, &b| logits[a].total_cmp(&logits[b])).unwrap();

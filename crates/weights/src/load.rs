@@ -25,7 +25,7 @@ use crate::{Checkpoint, Description, Error, Problem, ProblemKind};
 /// let loaded = weights::load(&path)?;
 /// let (model, level) = (loaded.model(), vit::Level::detect());
 /// let image = vec![0.5; model.config().image_len()];
-/// let mut logits = vec![0.0; model.config().num_classes()];
+/// let mut logits = vec![0.0; model.config().outputs()];
 /// model.run(level, &image, &mut logits, &mut vec![0.0; model.scratch_len(level)])?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -2,7 +2,7 @@
 
 use vit::{Pool, Rescale, Tokens};
 
-pub(crate) const POOLS: [Pool; 2] = [Pool::Cls, Pool::Avg];
+pub(crate) const POOLS: [Pool; 3] = [Pool::Cls, Pool::Avg, Pool::ClsAvg];
 pub(crate) const RESCALES: [Rescale; 3] = [Rescale::None, Rescale::Half, Rescale::Learned];
 pub(crate) const TOKENS: [Tokens; 3] = [Tokens::Patch, Tokens::T2tPerformer, Tokens::T2tTransformer];
 
@@ -10,6 +10,7 @@ pub(crate) fn pool(pool: Pool) -> &'static str {
     match pool {
         Pool::Cls => "cls",
         Pool::Avg => "avg",
+        Pool::ClsAvg => "cls_avg",
     }
 }
 

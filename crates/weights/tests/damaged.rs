@@ -196,7 +196,11 @@ fn values_of_the_configuration() {
                 "expected a multiple of the 16 pixels, of which tokens-to-token makes a token, found 8",
             ],
         ),
-        (r#""pool":"cls""#, r#""pool":"clss""#, &["`pool`", "expected cls or avg, found \"clss\"; nearest: `cls`"]),
+        (
+            r#""pool":"cls""#,
+            r#""pool":"clss""#,
+            &["`pool`", "expected cls, avg or cls_avg, found \"clss\"; nearest: `cls`"],
+        ),
         (r#""pool":"cls""#, r#""pool":"cls","norm_after_pool":true"#, &["`norm_after_pool`", "set pool to avg"]),
         (r#""pool":"cls""#, r#""pool":"avg","norm_after_pool":"yes""#, &["`norm_after_pool`", "found \"yes\""]),
         (r#""distilled":false,"pool":"cls""#, r#""distilled":true,"pool":"avg""#, &["`distilled`", "set pool to cls"]),

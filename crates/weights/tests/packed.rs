@@ -36,7 +36,7 @@ fn logits(loaded: &LoadedModel) -> Vec<u32> {
     let model = loaded.model();
     let images: Vec<f32> = (0..2 * model.config().image_len()).map(|i| (i % 251) as f32 / 125.0 - 1.0).collect();
     let run = |level: Level| {
-        let mut logits = vec![f32::NAN; 2 * model.config().num_classes()];
+        let mut logits = vec![f32::NAN; 2 * model.config().outputs()];
         model.run(level, &images, &mut logits, &mut vec![f32::NAN; model.scratch_len(level)]).unwrap();
         logits
     };

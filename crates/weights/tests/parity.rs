@@ -47,7 +47,7 @@ fn run(loaded: &LoadedModel, level: Level, images: &[f32]) -> (Vec<f32>, Vec<Vec
     let model = loaded.model();
     let config = model.config();
     let batch = images.len() / config.image_len();
-    let mut logits = vec![0.0; batch * config.num_classes()];
+    let mut logits = vec![0.0; batch * config.outputs()];
     let mut scratch = vec![0.0; model.scratch_len(level)];
     let len = |i| config.tap_shape(i).iter().product::<usize>();
     let mut taps: Vec<Vec<f32>> = (0..config.taps()).map(|i| vec![0.0; batch * len(i)]).collect();

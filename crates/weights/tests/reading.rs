@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use common::{Builder, Tensor, checkpoint, good, open, raw, small, zeros_of};
 use half::{bf16, f16};
-use vit::{Config, Pool, TensorName, Tensors, VitConfig};
+use vit::{Config, Pool, Stages, SwinConfig, TensorName, Tensors, VitConfig};
 use weights::{Checkpoint, Description, Interpolation, Loader, Random, TensorFile, save, write_tensors};
 
 /// Every value of a checkpoint in the model's order.
@@ -182,6 +182,56 @@ fn a_description_goes_there_and_back() {
     assert_eq!(checkpoint.warnings(), [""; 0]);
     assert_eq!(checkpoint.description().label(2), Some("Ankle boot"));
     assert_eq!(checkpoint.description().label(1), None);
+}
+
+/// Every key beyond the built-in models' is written, read back the same without a warning, and has a default.
+#[test]
+fn further_keys_go_there_and_back() {
+    let vit = small();
+    let swin = Stages::new(&[3, 2]).unwrap();
+    let configs = [
+        Config::Vit(VitConfig { class_token: false, pool: Pool::Avg, ..vit }),
+        Config::Vit(VitConfig { register_tokens: 4, ..vit }),
+        Config::Vit(VitConfig { register_tokens: 2, embed_registers: true, ..vit }),
+        Config::Vit(VitConfig { embed_class_token: false, ..vit }),
+        Config::Vit(VitConfig { pre_norm: true, ..vit }),
+        Config::Vit(VitConfig { qk_norm: true, ..vit }),
+        Config::Vit(VitConfig { pool: Pool::ClsAvg, ..vit }),
+        Config::Vit(VitConfig { num_classes: 0, ..vit }),
+        Config::Swin(SwinConfig { num_classes: 0, ..common::small_swin() }),
+        Config::Swin(SwinConfig { window: swin, image_size: 24, ..common::small_swin() }),
+    ];
+    for config in configs {
+        let bytes = common::checkpoint_of(config).bytes();
+        let checkpoint = open(&bytes, None).unwrap();
+        assert_eq!(checkpoint.description().config, config);
+        assert_eq!(checkpoint.warnings(), [""; 0], "{config:?}");
+    }
+}
+
+#[test]
+fn further_keys_are_checked() {
+    let cases = [
+        (r#""distilled":false"#, r#""class_token":false"#, "set pool to avg"),
+        (r#""pool":"cls""#, r#""register_tokens":-1"#, "a whole number from 0 to 1048576"),
+        (r#""pool":"cls""#, r#""qk_norm":1"#, "true or false"),
+        (r#""pool":"cls""#, r#""pool":"cls_avgg""#, "nearest: `cls_avg`"),
+        (r#""num_classes":3"#, r#""num_classes":1048577"#, "a whole number from 0 to 1048576"),
+        (r#""num_classes":3"#, r#""num_classes":0,"labels":["a"]"#, "expected 0 values"),
+    ];
+    for (from, to, needle) in cases {
+        let mut builder = good();
+        builder.edit_config(from, to);
+        let error = open(&builder.bytes(), None).unwrap_err().to_string();
+        assert!(error.contains(needle), "{error} lacks {needle}");
+    }
+    let mut builder = common::checkpoint_of(Config::Swin(common::small_swin()));
+    builder.edit_config(r#""window":3"#, r#""window":[3,3,3]"#);
+    let error = open(&builder.bytes(), None).unwrap_err().to_string();
+    assert!(
+        error.contains("1 problem\n") && error.contains("one number, or 2, as depths has, found 3 numbers"),
+        "{error}"
+    );
 }
 
 #[test]

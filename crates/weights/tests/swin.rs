@@ -14,7 +14,7 @@ fn logits(bytes: &[u8], arch: Option<&str>) -> Vec<f32> {
     let loaded = common::from_bytes(bytes, arch).unwrap();
     let (model, level) = (loaded.model(), vit::Level::detect());
     let image = vec![0.5; model.config().image_len()];
-    let mut logits = vec![0.0; model.config().num_classes()];
+    let mut logits = vec![0.0; model.config().outputs()];
     model.run(level, &image, &mut logits, &mut vec![0.0; model.scratch_len(level)]).unwrap();
     logits
 }

@@ -47,7 +47,7 @@ pub(super) fn execute(args: &BenchArgs) -> Result<Outcome> {
     let mut runner = Runner::new(named.model.model(), level, &threads)?;
     let mut images = buffer::zeroed(args.batch.saturating_mul(config.image_len()), "the batch")?;
     paint(&mut images);
-    let mut logits = buffer::zeroed(args.batch * config.num_classes(), "the logits")?;
+    let mut logits = buffer::zeroed(args.batch * config.outputs(), "the logits")?;
 
     let samples = time(args.iters, || runner.run(&images, &mut logits))?;
     check_finite(&logits)?;

@@ -83,7 +83,7 @@ impl<'a> Classifier<'a> {
     fn new(description: &'a Description, runner: Runner<'a>, top: usize) -> Result<Self> {
         let config = &description.config;
         let input = buffer::zeroed(config.image_len(), "an image")?;
-        Ok(Self { description, runner, top, input, logits: vec![0.0; config.num_classes()] })
+        Ok(Self { description, runner, top, input, logits: vec![0.0; config.outputs()] })
     }
 
     fn classify(&mut self, path: &Path) -> Result<Answer> {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
-use vit::{Config, Level, Rescale, SwinConfig, Tokens, VitConfig};
+use vit::{Config, Level, Pool, Rescale, SwinConfig, Tokens, VitConfig};
 use weights::{Description, TensorFile};
 
 use super::Outcome;
@@ -94,21 +94,37 @@ fn configuration(config: &Config) -> Vec<(&'static str, String)> {
         _ => return Vec::new(),
     };
     about.insert(0, ("input", format!("{} x {size} x {size}, patches of {patch}", config.in_channels())));
-    about.push(("output", format!("{} classes", config.num_classes())));
+    about.push(match config.num_classes() {
+        0 => ("output", format!("{} features, without a head", config.outputs())),
+        classes => ("output", format!("{classes} classes")),
+    });
     about
 }
 
 fn plain(c: &VitConfig) -> Vec<(&'static str, String)> {
-    let class = if c.distilled { "class and distillation tokens" } else { "class token" };
+    let mut tokens = vec![];
+    if c.class_token {
+        tokens.push("class token".to_string());
+    }
+    if c.distilled {
+        tokens.push("distillation token".into());
+    }
+    if c.register_tokens > 0 {
+        tokens.push(format!("{} register token(s)", c.register_tokens));
+    }
     let patches = match c.tokens {
         Tokens::Patch => "patches",
         Tokens::T2tPerformer => "patches by tokens-to-token (performer)",
         Tokens::T2tTransformer => "patches by tokens-to-token (transformer)",
     };
+    tokens.push(format!("{} {patches}", c.patches()));
     let norm = if c.norm_after_pool { ", norm after pooling" } else { "" };
-    let pool = format!("{}{norm}", word(c.pool));
+    let pool = if c.pool == Pool::ClsAvg { "cls_avg".into() } else { word(c.pool) };
+    let pre_norm = if c.pre_norm { ", norm before the blocks" } else { "" };
+    let qk_norm = if c.qk_norm { ", norms of queries and keys" } else { "" };
+    let pool = format!("{pool}{norm}{pre_norm}{qk_norm}");
     vec![
-        ("tokens", format!("{} {patches} and {class}", c.patches())),
+        ("tokens", tokens.join(", ")),
         (
             "blocks",
             format!("{}, {}; {} heads, {} hidden channels", c.depth, stream(c.dim, c.shuffle), c.heads, c.hidden()),
@@ -121,7 +137,7 @@ fn swin(c: &SwinConfig) -> Vec<(&'static str, String)> {
     let mut about = Vec::new();
     for (s, (depth, heads)) in c.depths.iter().zip(&*c.heads).enumerate() {
         let (side, dim) = ((c.image_size / c.patch_size) >> s, c.dim << s);
-        let window = side.min(c.window);
+        let window = side.min(c.window_at(s));
         let shift = if side > window && *depth > 1 {
             format!(", shifted by {} in odd blocks", window / 2)
         } else {

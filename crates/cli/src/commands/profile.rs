@@ -55,7 +55,7 @@ pub(super) fn execute(args: &ProfileArgs) -> Result<Outcome> {
     let mut runner = Runner::new(named.model.model(), level, &threads)?;
     let mut image = buffer::zeroed(config.image_len(), "the image")?;
     bench::paint(&mut image);
-    let mut logits = buffer::zeroed(config.num_classes(), "the logits")?;
+    let mut logits = buffer::zeroed(config.outputs(), "the logits")?;
 
     bench::warm_up(|| runner.run(&image, &mut logits))?;
     let progress = diagnostics::progress(args.iters as usize, "calls");

@@ -32,7 +32,7 @@ pub(super) fn execute(args: &RunArgs) -> Result<Outcome> {
     let batch = batch(&args.input, &file, config)?;
     let images = file.tensor("image")?;
 
-    let mut logits = buffer::zeroed(batch * config.num_classes(), "the logits")?;
+    let mut logits = buffer::zeroed(batch * config.outputs(), "the logits")?;
     let mut taps = if args.taps { Taps::new(config, batch)? } else { Taps::default() };
     let ms = if args.taps {
         taps.run(&model, level, &images, &mut logits)?
@@ -105,7 +105,7 @@ fn write(path: &Path, config: &Config, batch: usize, logits: &[f32], taps: &Taps
     let names: Vec<String> = (0..taps.streams.len()).map(|i| format!("tap.{i}")).collect();
     let shapes: Vec<[usize; 3]> =
         (0..taps.streams.len()).map(|i| config.tap_shape(i)).map(|[n, c]| [batch, n, c]).collect();
-    let logits_shape = [batch, config.num_classes()];
+    let logits_shape = [batch, config.outputs()];
     let mut tensors: Vec<(&str, &[usize], &[f32])> = vec![("logits", &logits_shape, logits)];
     for ((name, shape), stream) in names.iter().zip(&shapes).zip(&taps.streams) {
         tensors.push((name, shape, stream));

@@ -101,7 +101,7 @@ fn time_in_turns<const N: usize>(models: [vit::Model; N], level: Level) -> Resul
         let config = *model.config();
         let mut image = buffer::zeroed(config.image_len(), "the image")?;
         paint(&mut image);
-        let logits = buffer::zeroed(config.num_classes(), "the logits")?;
+        let logits = buffer::zeroed(config.outputs(), "the logits")?;
         runs.push((Runner::new(model, level, &thread)?, image, logits));
     }
     let mut samples = [const { Vec::new() }; N];

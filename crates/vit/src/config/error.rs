@@ -4,20 +4,23 @@
 pub const MAX_SIZE: usize = 1 << 20;
 /// The largest accepted depth.
 pub const MAX_DEPTH: usize = 1024;
-/// The largest accepted number of values in all weights or in one image's activations: what 32-bit offsets reach.
+/// The largest accepted number of values in all weights or in one image's activations: 2^40, 4 TiB of f32. Offsets in bytes
+/// then fit 64 bits with room to spare; `check_product` has a lower bound where `usize` is narrower.
 const MAX_VALUES: u64 = 1 << 40;
 
 /// A configuration that no model can be built from.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// A size is zero or beyond its bound.
-    #[error("config: {key} is {value}, expected 1 to {max}")]
+    /// A size or a count is out of its bounds.
+    #[error("config: {key} is {value}, expected {min} to {max}")]
     OutOfRange {
         /// The key as the checkpoint's `config` spells it.
         key: &'static str,
         /// What was found.
         value: usize,
+        /// The smallest value accepted.
+        min: usize,
         /// The largest value accepted.
         max: usize,
     },
@@ -42,6 +45,16 @@ pub enum ConfigError {
         divisor_key: &'static str,
         /// Its value.
         divisor: usize,
+    },
+    /// `window` has neither one number for all stages nor one for each.
+    #[error(
+        "config: window has {windows} numbers and depths {depths} stages, expected one number, or one for each stage"
+    )]
+    StageWindows {
+        /// Entries of `depths`.
+        depths: usize,
+        /// Entries of `window`.
+        windows: usize,
     },
     /// The stages are none, too many, or not the same in `depths` and `heads`.
     #[error("config: depths has {depths} stages and heads {heads}, expected the same number, 1 to {max}")]
@@ -89,7 +102,15 @@ pub enum ConfigError {
 /// Fails unless each `(key, value, max)` is from 1 to its maximum.
 pub(super) fn check_sizes(sizes: &[(&'static str, usize, usize)]) -> Result<(), ConfigError> {
     match sizes.iter().find(|&&(_, value, max)| value == 0 || value > max) {
-        Some(&(key, value, max)) => Err(ConfigError::OutOfRange { key, value, max }),
+        Some(&(key, value, max)) => Err(ConfigError::OutOfRange { key, value, min: 1, max }),
+        None => Ok(()),
+    }
+}
+
+/// Fails unless each `(key, value)`, which may be 0, is within bounds.
+pub(super) fn check_counts(counts: &[(&'static str, usize)]) -> Result<(), ConfigError> {
+    match counts.iter().find(|&&(_, value)| value > MAX_SIZE) {
+        Some(&(key, value)) => Err(ConfigError::OutOfRange { key, value, min: 0, max: MAX_SIZE }),
         None => Ok(()),
     }
 }

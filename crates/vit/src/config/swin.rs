@@ -2,13 +2,13 @@
 
 use core::ops::Deref;
 
-use super::error::{check_macs, check_positive, check_product, check_sizes};
+use super::error::{check_counts, check_macs, check_positive, check_product, check_sizes};
 use super::{ConfigError, MAX_DEPTH, MAX_SIZE, Rescale, TensorName};
 
 /// The most stages a hierarchical model has.
 pub const MAX_STAGES: usize = 8;
 
-/// One number for each stage: blocks, or heads.
+/// One number for each stage: blocks, heads, or windows.
 ///
 /// ```
 /// let depths = vit::Stages::new(&[2, 2, 5, 2]).unwrap();
@@ -32,6 +32,17 @@ impl Stages {
         stages.values[..len].copy_from_slice(values);
         Some(stages)
     }
+
+    /// One number, which [`SwinConfig::window`] takes to be that of every stage.
+    ///
+    /// ```
+    /// assert_eq!(vit::SwinConfig::default().window, vit::Stages::single(7));
+    /// ```
+    pub const fn single(value: usize) -> Self {
+        let mut values = [0; MAX_STAGES];
+        values[0] = value;
+        Stages { values, len: 1 }
+    }
 }
 
 impl Deref for Stages {
@@ -53,7 +64,7 @@ pub struct SwinConfig {
     pub patch_size: usize,
     /// Planes of the input: 3 for RGB, 1 for grey.
     pub in_channels: usize,
-    /// Logits per image.
+    /// Logits per image. With 0 there is no head: a run gives the mean of the normed tokens.
     pub num_classes: usize,
     /// Channels that the first stage's layers attend on; doubling from stage to stage. With the module the stream is twice
     /// as wide.
@@ -62,8 +73,9 @@ pub struct SwinConfig {
     pub depths: Stages,
     /// Attention heads of each stage; each divides the stage's channels.
     pub heads: Stages,
-    /// Height and width of an attention window, in tokens.
-    pub window: usize,
+    /// Height and width of the attention windows, in tokens: one number for each stage, or a single one for all. Where a
+    /// stage's map is no larger, its window is the map.
+    pub window: Stages,
     /// Hidden channels of the MLP are `floor(channels * mlp_ratio)`.
     pub mlp_ratio: f64,
     /// Whether the query, key and value projection has a bias.
@@ -86,7 +98,7 @@ impl Default for SwinConfig {
             dim: 0,
             depths: Stages::default(),
             heads: Stages::default(),
-            window: 7,
+            window: Stages::single(7),
             mlp_ratio: 4.0,
             qkv_bias: true,
             layer_norm_eps: 1e-5,
@@ -136,8 +148,16 @@ impl SwinConfig {
             hidden: libm::floor(dim as f64 * self.mlp_ratio) as usize,
             depth: self.depths[s],
             side,
-            window: self.window.min(side),
+            window: self.window_at(s).min(side),
         }
+    }
+
+    /// The configured window of stage `s`, from 0.
+    ///
+    /// # Panics
+    /// If there is no such stage.
+    pub fn window_at(&self, s: usize) -> usize {
+        if self.window.len() == 1 { self.window[0] } else { self.window[s] }
     }
 
     /// The sizes of all stages.
@@ -157,10 +177,15 @@ impl SwinConfig {
 
     /// Whether windows cover the maps of all stages that an image of `side` patches goes through.
     fn fits(&self, side: usize) -> bool {
-        (0..self.depths.len()).all(|s| {
-            let map = side >> s;
+        self.first_misfit(side).is_none()
+    }
+
+    /// The first stage whose map windows do not cover, for an image of `side` patches.
+    fn first_misfit(&self, side: usize) -> Option<usize> {
+        (0..self.depths.len()).find(|&s| {
+            let (map, window) = (side >> s, self.window_at(s));
             let whole = map << s == side;
-            map > 0 && whole && (map <= self.window || map.is_multiple_of(self.window))
+            map == 0 || !whole || (map > window && !map.is_multiple_of(window))
         })
     }
 
@@ -168,14 +193,19 @@ impl SwinConfig {
         if self.depths.is_empty() || self.depths.len() != self.heads.len() {
             return Err(ConfigError::Stages { depths: self.depths.len(), heads: self.heads.len(), max: MAX_STAGES });
         }
+        if self.window.len() != 1 && self.window.len() != self.depths.len() {
+            return Err(ConfigError::StageWindows { depths: self.depths.len(), windows: self.window.len() });
+        }
         check_sizes(&[
             ("image_size", self.image_size, MAX_SIZE),
             ("patch_size", self.patch_size, MAX_SIZE),
             ("in_channels", self.in_channels, MAX_SIZE),
-            ("num_classes", self.num_classes, MAX_SIZE),
             ("dim", self.dim, MAX_SIZE >> self.depths.len()),
-            ("window", self.window, MAX_SIZE),
         ])?;
+        check_counts(&[("num_classes", self.num_classes)])?;
+        for &window in &*self.window {
+            check_sizes(&[("window", window, MAX_SIZE)])?;
+        }
         for (&depth, &heads) in self.depths.iter().zip(&*self.heads) {
             check_sizes(&[("depths", depth, MAX_DEPTH), ("heads", heads, MAX_SIZE)])?;
         }
@@ -197,14 +227,12 @@ impl SwinConfig {
 
     fn check_windows(&self) -> Result<(), ConfigError> {
         let side = self.image_size / self.patch_size;
-        if self.fits(side) {
-            return Ok(());
-        }
+        let Some(misfit) = self.first_misfit(side) else { return Ok(()) };
         let size = |side: usize| side * self.patch_size;
         let largest = MAX_SIZE / self.patch_size;
         Err(ConfigError::Windows {
             image_size: self.image_size,
-            window: self.window,
+            window: self.window_at(misfit),
             below: (1..side).rev().find(|&side| self.fits(side)).map_or(0, size),
             above: (side + 1..=largest).find(|&side| self.fits(side)).map_or(0, size),
         })
@@ -252,8 +280,10 @@ impl SwinConfig {
         let channels = self.last().channels;
         visit(Top("norm.weight"), &[channels]);
         visit(Top("norm.bias"), &[channels]);
-        visit(Top("head.weight"), &[self.num_classes, channels]);
-        visit(Top("head.bias"), &[self.num_classes]);
+        if self.num_classes > 0 {
+            visit(Top("head.weight"), &[self.num_classes, channels]);
+            visit(Top("head.bias"), &[self.num_classes]);
+        }
     }
 
     fn visit_block(&self, s: usize, i: usize, stage: &Stage, visit: &mut dyn FnMut(TensorName, &[usize])) {

@@ -1,6 +1,6 @@
 //! The configuration of a plain model: DeiT, and T2T-ViT behind its own embedding.
 
-use super::error::{check_macs, check_positive, check_product, check_sizes};
+use super::error::{check_counts, check_macs, check_positive, check_product, check_sizes};
 use super::{ConfigError, MAX_DEPTH, MAX_SIZE, Rescale, TensorName};
 use crate::{embed, t2t};
 
@@ -16,7 +16,7 @@ pub struct VitConfig {
     pub patch_size: usize,
     /// Planes of the input: 3 for RGB, 1 for grey.
     pub in_channels: usize,
-    /// Logits per image.
+    /// Logits per image. With 0 there is no head: a run gives the pooled and normed features.
     pub num_classes: usize,
     /// Channels that a layer attends on: C. With the module the stream is 2C wide.
     pub dim: usize,
@@ -32,8 +32,22 @@ pub struct VitConfig {
     pub layer_norm_eps: f64,
     /// How pixels become tokens.
     pub tokens: Tokens,
-    /// Whether a distillation token and a second head exist (distilled DeiT).
+    /// Whether a class token stands in front of the patches' tokens.
+    pub class_token: bool,
+    /// Whether a distillation token follows the class token, and a second head reads it (distilled DeiT).
     pub distilled: bool,
+    /// Register tokens between the class tokens and the patches' (Darcet et al. 2024): learned tokens that no head reads.
+    pub register_tokens: usize,
+    /// Whether the position embedding has rows for the class tokens.
+    pub embed_class_token: bool,
+    /// Whether the position embedding has rows for the register tokens, behind those of the class tokens.
+    pub embed_registers: bool,
+    /// Whether a layer norm, `norm_pre`, comes between the embedding and the first block. The patch convolution then has no
+    /// bias, as in timm.
+    pub pre_norm: bool,
+    /// Whether each head's queries and keys are normed over the head's channels before their product (`attn.q_norm` and
+    /// `attn.k_norm`, the same weights for all heads of a block).
+    pub qk_norm: bool,
     /// What the head sees.
     pub pool: Pool,
     /// With [`Pool::Avg`]: whether the norm comes after the mean (timm's `fc_norm`).
@@ -69,6 +83,20 @@ pub enum Pool {
     Cls,
     /// The mean of the patch tokens.
     Avg,
+    /// The class token, then the mean of the patch tokens: twice the channels, as DINOv2's classifier takes them.
+    ClsAvg,
+}
+
+impl Pool {
+    /// Whether it takes a mean over the patch tokens.
+    pub(crate) fn averages(self) -> bool {
+        self != Pool::Cls
+    }
+
+    /// Vectors of all channels that it makes of the tokens.
+    pub(crate) fn parts(self) -> usize {
+        if self == Pool::ClsAvg { 2 } else { 1 }
+    }
 }
 
 impl Default for VitConfig {
@@ -85,7 +113,13 @@ impl Default for VitConfig {
             qkv_bias: true,
             layer_norm_eps: 1e-6,
             tokens: Tokens::Patch,
+            class_token: true,
             distilled: false,
+            register_tokens: 0,
+            embed_class_token: true,
+            embed_registers: false,
+            pre_norm: false,
+            qk_norm: false,
             pool: Pool::Cls,
             norm_after_pool: false,
             shuffle: false,
@@ -100,9 +134,20 @@ impl VitConfig {
         if self.shuffle { 2 * self.dim } else { self.dim }
     }
 
-    /// Class tokens in front of the patch tokens: 1, or 2 when distilled.
+    /// Tokens that a head can read, the first of all: 1, or 2 when distilled, or none.
     pub fn class_tokens(&self) -> usize {
-        1 + usize::from(self.distilled)
+        usize::from(self.class_token) + usize::from(self.distilled)
+    }
+
+    /// Tokens in front of the patch tokens: class tokens, then registers.
+    pub fn prefix_tokens(&self) -> usize {
+        self.class_tokens() + self.register_tokens
+    }
+
+    /// Rows of the position embedding in front of the patches'.
+    pub fn prefix_positions(&self) -> usize {
+        let class_tokens = if self.embed_class_token { self.class_tokens() } else { 0 };
+        class_tokens + if self.embed_registers { self.register_tokens } else { 0 }
     }
 
     /// Patch tokens: `(image_size / patch_size)^2`.
@@ -113,7 +158,17 @@ impl VitConfig {
 
     /// All tokens of an image.
     pub fn tokens(&self) -> usize {
-        self.class_tokens() + self.patches()
+        self.prefix_tokens() + self.patches()
+    }
+
+    /// Channels of an attention head.
+    pub fn head_dim(&self) -> usize {
+        self.dim / self.heads
+    }
+
+    /// Pooled features of an image, which the classifier reads: a token's channels, or twice as many with [`Pool::ClsAvg`].
+    pub fn features(&self) -> usize {
+        self.channels() * self.pool.parts()
     }
 
     /// Hidden channels of the MLP: `floor(dim * mlp_ratio)`.
@@ -131,11 +186,11 @@ impl VitConfig {
             ("image_size", self.image_size, MAX_SIZE),
             ("patch_size", self.patch_size, MAX_SIZE),
             ("in_channels", self.in_channels, MAX_SIZE),
-            ("num_classes", self.num_classes, MAX_SIZE),
             ("dim", self.dim, MAX_SIZE),
             ("depth", self.depth, MAX_DEPTH),
             ("heads", self.heads, MAX_SIZE),
         ])?;
+        check_counts(&[("num_classes", self.num_classes), ("register_tokens", self.register_tokens)])?;
         check_positive(self.mlp_ratio, self.layer_norm_eps)?;
         for (key, value, divisor_key, divisor) in
             [("image_size", self.image_size, "patch_size", self.patch_size), ("dim", self.dim, "heads", self.heads)]
@@ -152,21 +207,36 @@ impl VitConfig {
                 why: "tokens-to-token makes one token of 16x16 pixels; set patch_size to 16 or leave it out",
             });
         }
-        if self.norm_after_pool && self.pool == Pool::Cls {
-            return Err(ConfigError::Conflict {
-                first: "norm_after_pool true",
-                second: "pool cls",
-                why: "there is no mean to norm; set pool to avg",
-            });
-        }
-        if self.distilled && self.pool == Pool::Avg {
-            return Err(ConfigError::Conflict {
-                first: "distilled true",
-                second: "pool avg",
-                why: "the distillation head reads its own token; set pool to cls",
-            });
-        }
+        self.check_pool()?;
         self.check_products()
+    }
+
+    /// Fails if the head would read a token that is not there, or not read one that is there for it.
+    fn check_pool(&self) -> Result<(), ConfigError> {
+        let conflict = |first, second, why| Err(ConfigError::Conflict { first, second, why });
+        match (self.pool, self.class_token) {
+            (Pool::Cls, false) => {
+                conflict("class_token false", "pool cls", "the head would have no token to read; set pool to avg")
+            }
+            (Pool::ClsAvg, false) => {
+                conflict("class_token false", "pool cls_avg", "the head reads the class token; set pool to avg")
+            }
+            (Pool::Cls, true) if self.norm_after_pool => {
+                conflict("norm_after_pool true", "pool cls", "there is no mean to norm; set pool to avg")
+            }
+            (Pool::ClsAvg, true) if self.norm_after_pool => conflict(
+                "norm_after_pool true",
+                "pool cls_avg",
+                "the tokens are normed before they are pooled; set it to false",
+            ),
+            (Pool::Avg, _) if self.distilled => {
+                conflict("distilled true", "pool avg", "the distillation head reads its own token; set pool to cls")
+            }
+            (Pool::ClsAvg, _) if self.distilled => {
+                conflict("distilled true", "pool cls_avg", "the distillation head reads its own token; set pool to cls")
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Every product that a buffer's length is made of, checked in 128 bits before anything is built.
@@ -175,10 +245,10 @@ impl VitConfig {
         let (dim, channels) = (wide(self.dim), wide(self.channels()));
         let patch = wide(self.in_channels) * wide(self.patch_size) * wide(self.patch_size) + 1024;
         let side = wide(self.image_size / self.patch_size);
-        let tokens = side * side + wide(self.class_tokens());
+        let tokens = side * side + wide(self.prefix_tokens());
         let hidden = wide(self.hidden());
-        let weights =
-            wide(self.depth) * dim * (4 * dim + 2 * hidden) + channels * (patch + tokens + 2 * wide(self.num_classes));
+        let weights = wide(self.depth) * dim * (4 * dim + 2 * hidden)
+            + channels * (patch + 2 * tokens + 2 * wide(self.num_classes));
         let activations =
             tokens * (channels + 4 * dim + hidden + patch) + wide(self.in_channels) * wide(self.image_size).pow(2);
         check_product("the number of weights", weights)?;
@@ -193,18 +263,23 @@ impl VitConfig {
     pub(super) fn visit_tensors(&self, visit: &mut dyn FnMut(TensorName, &[usize])) {
         use TensorName::{Block, Top};
         let (e, c, hidden, p) = (self.channels(), self.dim, self.hidden(), self.patch_size);
-        visit(Top("cls_token"), &[1, 1, e]);
-        if self.distilled {
-            visit(Top("dist_token"), &[1, 1, e]);
+        for (name, count) in self.prefix() {
+            visit(Top(name), &[1, count, e]);
         }
-        visit(Top("pos_embed"), &[1, self.tokens(), e]);
+        visit(Top("pos_embed"), &[1, self.prefix_positions() + self.patches(), e]);
         if self.tokens == Tokens::Patch {
             visit(Top("patch_embed.proj.weight"), &[e, self.in_channels, p, p]);
-            visit(Top("patch_embed.proj.bias"), &[e]);
+            if !self.pre_norm {
+                visit(Top("patch_embed.proj.bias"), &[e]);
+            }
         } else {
             t2t::visit_tensors(self, visit);
             visit(Top("tokens_to_token.project.weight"), &[e, embed::inputs(self)]);
             visit(Top("tokens_to_token.project.bias"), &[e]);
+        }
+        if self.pre_norm {
+            visit(Top("norm_pre.weight"), &[e]);
+            visit(Top("norm_pre.bias"), &[e]);
         }
         for i in 0..self.depth {
             if self.rescale == Rescale::Learned {
@@ -216,6 +291,11 @@ impl VitConfig {
             visit(Block(i, "attn.qkv.weight"), &[3 * c, c]);
             if self.qkv_bias {
                 visit(Block(i, "attn.qkv.bias"), &[3 * c]);
+            }
+            if self.qk_norm {
+                for name in ["attn.q_norm.weight", "attn.q_norm.bias", "attn.k_norm.weight", "attn.k_norm.bias"] {
+                    visit(Block(i, name), &[self.head_dim()]);
+                }
             }
             visit(Block(i, "attn.proj.weight"), &[c, c]);
             visit(Block(i, "attn.proj.bias"), &[c]);
@@ -230,12 +310,21 @@ impl VitConfig {
         let norm = if self.norm_after_pool { ["fc_norm.weight", "fc_norm.bias"] } else { ["norm.weight", "norm.bias"] };
         visit(Top(norm[0]), &[e]);
         visit(Top(norm[1]), &[e]);
-        visit(Top("head.weight"), &[self.num_classes, e]);
-        visit(Top("head.bias"), &[self.num_classes]);
-        if self.distilled {
+        if self.num_classes > 0 {
+            visit(Top("head.weight"), &[self.num_classes, self.features()]);
+            visit(Top("head.bias"), &[self.num_classes]);
+        }
+        if self.num_classes > 0 && self.distilled {
             visit(Top("head_dist.weight"), &[self.num_classes, e]);
             visit(Top("head_dist.bias"), &[self.num_classes]);
         }
+    }
+
+    /// The tensors of the tokens in front of the patches', with the number of tokens in each; in the tokens' order.
+    pub(crate) fn prefix(&self) -> impl Iterator<Item = (&'static str, usize)> + use<> {
+        let class = ("cls_token", usize::from(self.class_token));
+        let distillation = ("dist_token", usize::from(self.distilled));
+        [class, distillation, ("reg_token", self.register_tokens)].into_iter().filter(|(_, count)| *count > 0)
     }
 
     /// Multiply-accumulates of the matrix products that a weight takes part in, for one image.

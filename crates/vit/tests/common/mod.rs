@@ -1,6 +1,8 @@
 //! Small models with seeded weights, shared by the integration tests.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod reference;
+
 use std::convert::Infallible;
 
 use vit::{
@@ -55,6 +57,10 @@ pub fn configs() -> Vec<Config> {
         VitConfig { image_size: 42, patch_size: 3, pool: Pool::Avg, depth: 2, ..shuffled },
         VitConfig { image_size: 42, patch_size: 3, pool: Pool::Avg, norm_after_pool: true, depth: 2, ..base },
         VitConfig { image_size: 4, patch_size: 4, dim: 1, heads: 1, depth: 1, num_classes: 1, ..shuffled },
+        VitConfig { register_tokens: 4, pre_norm: true, qk_norm: true, ..shuffled },
+        VitConfig { register_tokens: 1, embed_registers: true, pool: Pool::ClsAvg, num_classes: 0, ..shuffled },
+        VitConfig { class_token: false, pool: Pool::Avg, qk_norm: true, num_classes: 0, ..base },
+        VitConfig { distilled: true, embed_class_token: false, register_tokens: 5, num_classes: 0, ..shuffled },
     ];
     let t2t = VitConfig {
         image_size: 64,
@@ -81,8 +87,15 @@ pub fn configs() -> Vec<Config> {
     let swins = [
         swin,
         shuffled,
-        SwinConfig { image_size: 96, window: 3, in_channels: 3, rescale: Rescale::Half, ..shuffled },
-        SwinConfig { image_size: 32, window: 4, depths: three, heads: Stages::new(&[1, 2, 1]).unwrap(), ..shuffled },
+        SwinConfig { image_size: 96, window: Stages::single(3), in_channels: 3, rescale: Rescale::Half, ..shuffled },
+        SwinConfig { image_size: 48, window: Stages::new(&[4, 3]).unwrap(), num_classes: 0, ..shuffled },
+        SwinConfig {
+            image_size: 32,
+            window: Stages::single(4),
+            depths: three,
+            heads: Stages::new(&[1, 2, 1]).unwrap(),
+            ..shuffled
+        },
     ];
     let plain = configs.into_iter().chain(t2ts).map(Config::Vit);
     plain.chain(swins.into_iter().map(Config::Swin)).collect()
@@ -103,7 +116,7 @@ pub fn images(config: &Config, batch: usize) -> Vec<f32> {
 /// The logits of a batch, with scratch full of NaN so that a read before a write shows.
 pub fn logits(model: &Model, level: Level, images: &[f32]) -> Vec<f32> {
     let batch = images.len() / model.config().image_len();
-    let mut logits = vec![f32::NAN; batch * model.config().num_classes()];
+    let mut logits = vec![f32::NAN; batch * model.config().outputs()];
     model.run(level, images, &mut logits, &mut vec![f32::NAN; model.scratch_len(level)]).unwrap();
     logits
 }

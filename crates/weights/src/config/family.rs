@@ -91,7 +91,7 @@ impl Shared<'_> {
             "image_size" => set(self.image_size, value.size(MAX_SIZE)),
             "patch_size" => set(self.patch_size, value.size(MAX_SIZE)),
             "in_channels" => set(self.in_channels, value.size(MAX_SIZE)),
-            "num_classes" => set(self.num_classes, value.size(MAX_SIZE)),
+            "num_classes" => set(self.num_classes, value.count(MAX_SIZE)),
             "dim" => set(self.dim, value.size(MAX_SIZE)),
             "mlp_ratio" => set(self.mlp_ratio, value.positive()),
             "layer_norm_eps" => set(self.layer_norm_eps, value.positive()),
@@ -148,6 +148,7 @@ fn keys_of(error: &ConfigError) -> &'static [&'static str] {
         ConfigError::NotDivisible { divisor_key: "heads", .. } => &["dim", "heads"],
         ConfigError::NotDivisible { .. } => &["image_size", "patch_size"],
         ConfigError::Stages { .. } => &["depths", "heads"],
+        ConfigError::StageWindows { .. } => &["depths", "window"],
         ConfigError::Windows { .. } => &["image_size", "patch_size", "window", "depths"],
         _ => &[],
     }
@@ -157,7 +158,7 @@ fn keys_of(error: &ConfigError) -> &'static [&'static str] {
 pub(crate) fn problem_of(error: &ConfigError) -> Problem {
     let new = |key: &str, expected: String, found: String| Problem::new(ProblemKind::Config, key, expected, found);
     match *error {
-        ConfigError::OutOfRange { key, value, max } => new(key, format!("1 to {max}"), value.to_string()),
+        ConfigError::OutOfRange { key, value, min, max } => new(key, format!("{min} to {max}"), value.to_string()),
         ConfigError::NotPositive { key, value, max } => {
             new(key, format!("a finite number above 0 and at most {max}"), value.to_string())
         }
@@ -166,6 +167,9 @@ pub(crate) fn problem_of(error: &ConfigError) -> Problem {
         }
         ConfigError::Stages { depths, heads, .. } => {
             new("heads", format!("{depths} numbers, as depths has"), heads.to_string())
+        }
+        ConfigError::StageWindows { depths, windows } => {
+            new("window", format!("one number, or {depths}, as depths has"), format!("{windows} numbers"))
         }
         ConfigError::Windows { image_size, window, below, above } => {
             let sizes: Vec<String> = [below, above].iter().filter(|size| **size > 0).map(usize::to_string).collect();

@@ -23,7 +23,7 @@ impl Family for SwinConfig {
         match value.key {
             "depths" => set(&mut self.depths, value.stages(MAX_DEPTH)),
             "heads" => set(&mut self.heads, value.stages(MAX_SIZE)),
-            "window" => set(&mut self.window, value.size(MAX_SIZE)),
+            "window" => set(&mut self.window, value.stages_or_one(MAX_SIZE)),
             _ => shared!(self).set(value),
         }
     }
@@ -60,12 +60,14 @@ fn set_any_dim(config: &mut SwinConfig) {
 
 /// Maps that nothing is wrong with: one window each, down to a single token.
 fn set_any_map(config: &mut SwinConfig) {
-    (config.patch_size, config.image_size, config.window) = (1, 1 << (config.depths.len() - 1), MAX_SIZE);
+    (config.patch_size, config.image_size, config.window) =
+        (1, 1 << (config.depths.len() - 1), Stages::single(MAX_SIZE));
 }
 
 fn make_possible(config: &mut SwinConfig, error: &ConfigError) -> bool {
     match *error {
         ConfigError::Stages { depths, .. } => config.heads = ones(depths),
+        ConfigError::StageWindows { .. } => set_any_map(config),
         ConfigError::OutOfRange { key: "dim", .. } => set_any_dim(config),
         ConfigError::NotDivisible { divisor_key: "heads", divisor, .. } => {
             let heads: Vec<usize> = config.heads.iter().map(|&n| if n == divisor { 1 } else { n }).collect();

@@ -38,6 +38,16 @@ impl Value<'_> {
         self.check(&format!("a whole number from 1 to {max}"), |size| (1..=max).contains(size))
     }
 
+    /// A whole number that may be zero.
+    pub fn count(&mut self, max: usize) -> Option<usize> {
+        self.check(&format!("a whole number from 0 to {max}"), |count| (0..=max).contains(count))
+    }
+
+    /// One number for all stages, or a list with one for each.
+    pub fn stages_or_one(&mut self, max: usize) -> Option<Stages> {
+        if self.text.get().starts_with('[') { self.stages(max) } else { self.size(max).map(Stages::single) }
+    }
+
     /// A number for each stage.
     pub fn stages(&mut self, max: usize) -> Option<Stages> {
         let good = |list: &Short<usize, MAX_STAGES>| {

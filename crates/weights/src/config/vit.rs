@@ -12,7 +12,19 @@ pub(super) fn new() -> Box<dyn Family> {
 
 impl Family for VitConfig {
     fn keys(&self) -> &'static [&'static str] {
-        &["depth", "tokens", "distilled", "pool", "norm_after_pool"]
+        &[
+            "depth",
+            "tokens",
+            "class_token",
+            "distilled",
+            "register_tokens",
+            "embed_class_token",
+            "embed_registers",
+            "pre_norm",
+            "qk_norm",
+            "pool",
+            "norm_after_pool",
+        ]
     }
 
     fn depth_key(&self) -> &'static str {
@@ -24,7 +36,13 @@ impl Family for VitConfig {
             "depth" => set(&mut self.depth, value.size(MAX_DEPTH)),
             "heads" => set(&mut self.heads, value.size(MAX_SIZE)),
             "tokens" => set(&mut self.tokens, value.word(words::TOKENS.map(|tokens| (words::tokens(tokens), tokens)))),
+            "class_token" => set(&mut self.class_token, value.switch()),
             "distilled" => set(&mut self.distilled, value.switch()),
+            "register_tokens" => set(&mut self.register_tokens, value.count(MAX_SIZE)),
+            "embed_class_token" => set(&mut self.embed_class_token, value.switch()),
+            "embed_registers" => set(&mut self.embed_registers, value.switch()),
+            "pre_norm" => set(&mut self.pre_norm, value.switch()),
+            "qk_norm" => set(&mut self.qk_norm, value.switch()),
             "pool" => set(&mut self.pool, value.word(words::POOLS.map(|pool| (words::pool(pool), pool)))),
             "norm_after_pool" => set(&mut self.norm_after_pool, value.switch()),
             _ => shared!(self).set(value),
@@ -68,6 +86,7 @@ fn check_t2t(config: &mut VitConfig, report: &mut Report) {
 fn make_possible(config: &mut VitConfig, error: &ConfigError) -> bool {
     match *error {
         ConfigError::NotDivisible { divisor_key: "heads", .. } => config.heads = 1,
+        ConfigError::Conflict { first: "class_token false", .. } => config.class_token = true,
         ConfigError::Conflict { .. } => (config.norm_after_pool, config.distilled) = (false, false),
         _ => return shared!(config).make_possible(error),
     }

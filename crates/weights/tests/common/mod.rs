@@ -85,7 +85,7 @@ pub fn small_swin() -> SwinConfig {
         dim: 4,
         depths: Stages::new(&[2, 2]).unwrap(),
         heads: Stages::new(&[1, 2]).unwrap(),
-        window: 3,
+        window: Stages::single(3),
         mlp_ratio: 2.0,
         shuffle: true,
         rescale: vit::Rescale::Learned,

@@ -1,0 +1,127 @@
+//! Outputs and intermediate outputs against a plain f64 reference, for every switch of a configuration.
+
+mod common;
+
+use common::reference::{self, Weights};
+use common::{Seeded, configs, images, packed};
+use vit::{Config, Level, Model, Pool, Rescale, Stages, SwinConfig, Tokens, VitConfig};
+
+/// The crate's outputs of one image and its intermediate outputs.
+fn found(config: &Config, level: Level, image: &[f32]) -> (Vec<f32>, Vec<Vec<f32>>) {
+    let packed = packed(config);
+    let model = Model::new(config, &packed).unwrap();
+    let mut scratch = vec![f32::NAN; model.scratch_len(level)];
+    let (mut outputs, mut taps) = (vec![f32::NAN; config.outputs()], Vec::new());
+    model
+        .run_with_taps(level, image, &mut outputs, &mut scratch, &mut |_, tap| {
+            let [tokens, channels] = tap.shape();
+            let mut values = vec![f32::NAN; tokens * channels];
+            tap.write(&mut values).unwrap();
+            taps.push(values);
+        })
+        .unwrap();
+    (outputs, taps)
+}
+
+/// f32 keeps 7 digits, and a few hundred roundings may add up: a hundred-thousandth of the largest value, where a wrong
+/// switch changes the first digits.
+fn assert_close(found: &[f32], expected: &[f64], what: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    let largest = expected.iter().fold(1e-3, |max: f64, x| max.max(x.abs()));
+    for (i, (x, y)) in found.iter().zip(expected).enumerate() {
+        assert!((f64::from(*x) - y).abs() <= 1e-5 * largest, "{what}: value {i} is {x}, expected {y}");
+    }
+}
+
+fn check(config: &Config) {
+    assert_eq!(config.validate(), Ok(()), "{config:?}");
+    let image = images(config, 1);
+    let weights = Weights::new(config, &mut Seeded::new());
+    let (outputs, taps) = reference::run(config, &weights, &image);
+    for level in Level::available() {
+        let (found, found_taps) = found(config, level, &image);
+        assert_close(&found, &outputs, &format!("{level}, outputs of {config:?}"));
+        assert_eq!(found_taps.len(), taps.len());
+        for (i, (found, expected)) in found_taps.iter().zip(&taps).enumerate() {
+            assert_close(found, &expected.concat(), &format!("{level}, intermediate output {i} of {config:?}"));
+        }
+    }
+}
+
+/// Vanilla, and with the module and every rescaling.
+const MODULES: [(bool, Rescale); 4] =
+    [(false, Rescale::None), (true, Rescale::Half), (true, Rescale::Learned), (false, Rescale::Learned)];
+
+#[test]
+fn every_switch_of_a_plain_model() {
+    let base = VitConfig {
+        image_size: 12,
+        patch_size: 3,
+        in_channels: 2,
+        num_classes: 5,
+        dim: 12,
+        depth: 3,
+        heads: 3,
+        mlp_ratio: 2.5,
+        layer_norm_eps: 1e-3,
+        ..VitConfig::default()
+    };
+    let registers = VitConfig { register_tokens: 3, ..base };
+    let bare = VitConfig { class_token: false, pool: Pool::Avg, ..base };
+    let switched = [
+        base,
+        VitConfig { qkv_bias: false, num_classes: 0, ..base },
+        VitConfig { distilled: true, ..base },
+        VitConfig { distilled: true, num_classes: 0, embed_class_token: false, ..registers },
+        VitConfig { pool: Pool::Avg, ..base },
+        VitConfig { pool: Pool::Avg, norm_after_pool: true, num_classes: 0, ..registers },
+        VitConfig { pool: Pool::ClsAvg, ..registers },
+        VitConfig { pool: Pool::ClsAvg, num_classes: 0, ..base },
+        bare,
+        VitConfig { register_tokens: 2, embed_registers: true, norm_after_pool: true, ..bare },
+        registers,
+        VitConfig { embed_registers: true, ..registers },
+        VitConfig { embed_class_token: false, ..registers },
+        VitConfig { embed_class_token: false, embed_registers: true, ..registers },
+        VitConfig { pre_norm: true, ..base },
+        VitConfig { qk_norm: true, ..base },
+        VitConfig { qk_norm: true, pre_norm: true, qkv_bias: false, pool: Pool::ClsAvg, ..registers },
+    ];
+    for config in switched {
+        for (shuffle, rescale) in MODULES {
+            check(&Config::Vit(VitConfig { shuffle, rescale, ..config }));
+        }
+    }
+}
+
+#[test]
+fn windows_of_their_own_in_every_stage() {
+    let stages = |values: &[usize]| Stages::new(values).unwrap();
+    let base = SwinConfig {
+        image_size: 24,
+        patch_size: 2,
+        in_channels: 1,
+        num_classes: 4,
+        dim: 6,
+        depths: stages(&[2, 2, 1]),
+        heads: stages(&[2, 3, 1]),
+        mlp_ratio: 1.5,
+        layer_norm_eps: 1e-3,
+        ..SwinConfig::default()
+    };
+    // Maps of 12, 6 and 3: windows of the whole map, beyond it, and a shift of 1, 2 or 3.
+    for window in [stages(&[3]), stages(&[3, 2, 3]), stages(&[4, 6, 1]), stages(&[12, 3, 7]), stages(&[6, 9, 3])] {
+        for (shuffle, rescale) in MODULES {
+            for num_classes in [0, 4] {
+                check(&Config::Swin(SwinConfig { window, num_classes, shuffle, rescale, ..base }));
+            }
+        }
+    }
+}
+
+/// The models of the other tests, as far as the reference goes: more tokens than a panel has, and panels of all kinds.
+#[test]
+fn models_of_several_panels() {
+    let patches = |config: &Config| !matches!(config, Config::Vit(c) if c.tokens != Tokens::Patch);
+    configs().iter().filter(|config| patches(config)).for_each(check);
+}
