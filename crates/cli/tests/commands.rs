@@ -263,7 +263,7 @@ fn inspect_tells_what_a_family_is_made_of() {
         let text = program.stdout(&["inspect", "--arch", name]);
         expected.iter().for_each(|shown| assert!(text.contains(shown), "{shown}: {text}"));
     };
-    says("deit_tiny_distilled", &["196 patches and class and distillation tokens", "pool cls, qkv bias"]);
+    says("deit_tiny_distilled", &["class token, distillation token, 196 patches", "pool cls, qkv bias"]);
     says("shuffle_t2t_vit_7", &["class token, 196 patches by tokens-to-token (performer)", "no qkv bias"]);
     says(
         "t2t_vit_t_14",
