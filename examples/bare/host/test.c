@@ -80,36 +80,62 @@ static void attention(void) {
 }
 
 #ifdef BARE_MODEL
-/* The first image of crates/weights/tests/goldens/smallest.golden.safetensors and what PyTorch computes from it. */
-static void model(void) {
-    const float image[] = {
-        -0.152234867f, 0.940047264f, 0.909372985f, 1.14702606f, 1.18824267f, 0.995770156f, 1.86878479f,
-        1.00250077f, 1.67127097f, 0.0679465011f, 0.339456081f, -0.8220855f, 1.4125104f, -0.610248625f,
-        -1.15967238f, -0.598514974f, 1.84705842f, -1.40189052f, -0.787665009f, 1.60278761f, -1.79372394f,
-        -0.0752396956f, -0.99956286f, -0.175055951f, 0.161948755f, 1.21700609f, 0.303759545f, 1.34763682f,
-        0.158049509f, -2.30072212f, -0.31361872f, -0.305163234f, 1.1291647f, 0.212576449f, 0.714485526f,
-        0.467968941f, -0.387661815f, 1.20159566f, 0.199558854f, -0.777704537f, 2.31497216f, 1.92002463f,
-        -0.524010062f, 0.534252703f, -0.227922797f, 0.0778973475f, -0.925060868f, 2.85859585f,
+enum { SIDE = 28, PIXELS = SIDE * SIDE, CLASSES = 10, SNEAKER = 7 };
+
+/* The grey image at `path`, a binary PGM file of 28 x 28, as the model was trained to see it. */
+static void read_image(const char *path, float *image) {
+    unsigned char pixels[PIXELS];
+    int width, height, limit;
+    FILE *file = fopen(path, "rb");
+    int holds = file && fscanf(file, "P5 %d %d %d", &width, &height, &limit) == 3 && fgetc(file) != EOF &&
+                width == SIDE && height == SIDE && limit == 255 && fread(pixels, 1, PIXELS, file) == PIXELS;
+    if (!holds) {
+        fprintf(stderr, "%s is no PGM file of 28 x 28 pixels\n", path);
+        exit(2);
+    }
+    fclose(file);
+    for (int i = 0; i < PIXELS; i++) image[i] = ((float)pixels[i] / 255.0f - 0.286f) / 0.353f;
+}
+
+/* The logits of the program's own model for examples/sneaker.pgm are those of PyTorch (logits.py). */
+static void model(const char *path) {
+    const float expected[CLASSES] = {
+        -0.577728669f, -0.642156276f, -0.737121966f, -0.752222291f, -0.627700568f,
+        -0.600485025f, -0.892795198f, 3.67844552f, -0.637713854f, 2.12725972f,
     };
-    const float expected[] = {1.42877769f, 0.313653469f};
     size_t len = bare_model_scratch_len();
-    float logits[2], *scratch = floats(len);
-    check("the model's sizes", bare_model_image_len() == 48 && bare_model_classes() == 2);
-    check("the model runs", bare_model_run(image, logits, scratch, len) == BARE_OK);
-    check_values("the logits of PyTorch", logits, expected, 2);
-    check("too little scratch for the model", bare_model_run(image, logits, scratch, len - 1) == BARE_SIZE);
-    printf("model: %zu bytes of weights, %zu of scratch\n", bare_model_weight_bytes(), len * sizeof(float));
+    float image[PIXELS], logits[CLASSES], *scratch = floats(len);
+    check("the model's sizes", bare_model_image_len() == PIXELS && bare_model_classes() == CLASSES);
+    read_image(path, image);
+    check("the model runs", bare_model_run(image, PIXELS, logits, CLASSES, scratch, len) == BARE_OK);
+    check_values("the logits of PyTorch", logits, expected, CLASSES);
+    int best = 0;
+    for (int i = 1; i < CLASSES; i++) best = logits[i] > logits[best] ? i : best;
+    check("the class", best == SNEAKER);
+
+    check("a smaller image", bare_model_run(image, PIXELS - 1, logits, CLASSES, scratch, len) == BARE_SIZE);
+    check("a larger image", bare_model_run(image, 3 * PIXELS, logits, CLASSES, scratch, len) == BARE_SIZE);
+    check("fewer logits", bare_model_run(image, PIXELS, logits, CLASSES - 1, scratch, len) == BARE_SIZE);
+    check("too little scratch", bare_model_run(image, PIXELS, logits, CLASSES, scratch, len - 1) == BARE_SIZE);
+    check("no image", bare_model_run(NULL, PIXELS, logits, CLASSES, scratch, len) == BARE_POINTER);
+    printf("class %d; %zu bytes of weights, %zu of scratch\n", best, bare_model_weight_bytes(), len * sizeof(float));
     free(scratch);
 }
 #endif
 
-int main(void) {
+int main(int argc, char **argv) {
     layer_norm();
     linear();
     attention();
 #ifdef BARE_MODEL
-    model();
+    if (argc != 2) {
+        fprintf(stderr, "usage: %s sneaker.pgm\n", argv[0]);
+        return 2;
+    }
+    model(argv[1]);
+#else
+    (void)argc, (void)argv;
 #endif
-    printf("bare: %d checks hold, %d do not\n", passed, failed);
+    printf("bare: %d passed, %d failed\n", passed, failed);
     return failed > 0;
 }

@@ -38,12 +38,14 @@ size_t bare_attention_scratch_len(size_t tokens);
 bare_status bare_attention(const float *q, const float *k, const float *v, size_t head_dim, size_t tokens, float scale,
                            float *out, float *scratch, size_t scratch_len);
 
-/* With the feature `model`: one model, its weights in read-only memory. image: planes of normalised pixels. */
+/* With the feature `model`: one model, its weights in read-only memory. image: planes of normalised pixels, as many values
+ * as bare_model_image_len says; logits: one a class. Any other image_len or logits_len is BARE_SIZE. */
 size_t bare_model_image_len(void);
 size_t bare_model_classes(void);
 size_t bare_model_weight_bytes(void);
 size_t bare_model_scratch_len(void);
-bare_status bare_model_run(const float *image, float *logits, float *scratch, size_t scratch_len);
+bare_status bare_model_run(const float *image, size_t image_len, float *logits, size_t logits_len, float *scratch,
+                           size_t scratch_len);
 
 #ifdef __cplusplus
 }
