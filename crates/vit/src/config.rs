@@ -310,6 +310,63 @@ mod tests {
         }
     }
 
+    /// A little less than 2^40 values are accepted, a little more are not: every factor of a product counts.
+    #[test]
+    #[cfg(target_pointer_width = "64")]
+    fn more_values_than_the_bound_are_refused() {
+        let large = |what| Err(ConfigError::TooLarge { what });
+        let wide = VitConfig { dim: 1 << 18, depth: 1, heads: 1, ..VitConfig::default() };
+        assert_eq!(Config::Vit(wide).validate(), Ok(()));
+        assert_eq!(Config::Vit(VitConfig { depth: 2, ..wide }).validate(), large("the number of weights"));
+        let long = VitConfig { image_size: 1024, patch_size: 1, dim: 1 << 16, ..wide };
+        assert_eq!(Config::Vit(long).validate(), Ok(()));
+        assert_eq!(Config::Vit(VitConfig { dim: 1 << 17, ..long }).validate(), large("the number of activations"));
+
+        let attentive = VitConfig { image_size: 1 << 14, patch_size: 1, dim: 8, depth: 14, ..wide };
+        assert_eq!(Config::Vit(attentive).validate(), Ok(()));
+        let deep = VitConfig { depth: 15, ..attentive };
+        assert_eq!(Config::Vit(deep).validate(), large("the number of multiply-accumulates"));
+
+        let one = Stages::single(1);
+        let wide = SwinConfig { dim: 1 << 17, depths: Stages::single(4), heads: one, ..SwinConfig::default() };
+        assert_eq!(Config::Swin(wide).validate(), Ok(()));
+        let deep = SwinConfig { depths: Stages::single(5), ..wide };
+        assert_eq!(Config::Swin(deep).validate(), large("the number of weights"));
+        let long = SwinConfig { image_size: 1 << 10, patch_size: 1, dim: 1 << 16, window: one, ..wide };
+        assert_eq!(Config::Swin(long).validate(), Ok(()));
+        let longer = SwinConfig { dim: 1 << 17, ..long };
+        assert_eq!(Config::Swin(longer).validate(), large("the number of activations"));
+        let attentive =
+            SwinConfig { image_size: 1 << 10, patch_size: 1, window: Stages::single(1 << 10), dim: 1, ..wide };
+        assert_eq!(Config::Swin(attentive).validate(), large("the number of weights"), "biases count");
+    }
+
+    #[test]
+    fn the_nearest_sizes_that_windows_cover_are_named() {
+        let nearest = |image_size, patch_size, depths: &[usize], window: &[usize]| {
+            let ones = Stages::new(&depths.iter().map(|_| 1).collect::<Vec<_>>()).unwrap();
+            let (depths, window) = (Stages::new(depths).unwrap(), Stages::new(window).unwrap());
+            let config =
+                SwinConfig { image_size, patch_size, dim: 1, depths, heads: ones, window, ..SwinConfig::default() };
+            match Config::Swin(config).validate() {
+                Err(ConfigError::Windows { window, below, above, .. }) => Some((window, below, above)),
+                result => result.map(|()| None).unwrap(),
+            }
+        };
+        assert_eq!(nearest(256, 4, &[2, 2, 6, 2], &[7]), Some((7, 224, 448)));
+        assert_eq!(nearest(224, 4, &[2, 2, 6, 2], &[7]), None);
+        // Up to its window a map is one window.
+        assert_eq!([1, 2, 3, 6].map(|size| nearest(size, 1, &[1], &[3])), [None; 4]);
+        assert_eq!(nearest(4, 1, &[1], &[3]), Some((3, 3, 6)));
+        assert_eq!(nearest(5, 1, &[1], &[3]), Some((3, 3, 6)));
+        assert_eq!(nearest(7, 1, &[1], &[3]), Some((3, 6, 9)));
+        // The first stage that does not fit is named, and sizes that fit all.
+        assert_eq!(nearest(20, 1, &[1, 1], &[5, 4]), Some((4, 4, 40)));
+        assert_eq!(nearest(1, 1, &[1, 1], &[1]), Some((1, 0, 2)));
+        let half = MAX_SIZE / 2;
+        assert_eq!(nearest(MAX_SIZE, 1, &[1], &[half + 1]), Some((half + 1, half + 1, 0)));
+    }
+
     /// What validation lets through can be counted: in debug builds an overflow would panic here.
     #[test]
     fn the_largest_configurations_can_be_counted() {

@@ -16,6 +16,12 @@ impl Seeded {
     pub fn new() -> Self {
         Seeded(Vec::new())
     }
+
+    /// Multiplies the last tensor's values.
+    pub fn scale(&mut self, factor: f32) -> &[f32] {
+        self.0.iter_mut().for_each(|x| *x *= factor);
+        &self.0
+    }
 }
 
 impl Tensors for Seeded {
@@ -103,8 +109,13 @@ pub fn configs() -> Vec<Config> {
 
 /// The packed weights of a model.
 pub fn packed(config: &Config) -> Vec<f32> {
+    packed_from(config, &mut Seeded::new())
+}
+
+/// The packed weights of a model with a source's values.
+pub fn packed_from(config: &Config, source: &mut impl Tensors<Error = Infallible>) -> Vec<f32> {
     let mut buffer = vec![f32::NAN; packed_len(config).unwrap()];
-    pack(config, &mut Seeded::new(), &mut buffer).unwrap();
+    pack(config, source, &mut buffer).unwrap();
     buffer
 }
 

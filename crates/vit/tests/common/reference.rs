@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 
-use vit::{Config, Pool, Rescale, SwinConfig, TensorName, Tensors, VitConfig};
+use vit::{Config, Pool, Rescale, SwinConfig, TensorName, Tensors, Tokens, VitConfig};
 
 /// Tokens, each with its channels.
 pub type Rows = Vec<Vec<f64>>;
@@ -31,8 +31,7 @@ impl Weights {
         let weight = self.get(&format!("{layer}.weight"));
         let bias = self.0.get(&format!("{layer}.bias"));
         assert!(weight.len().is_multiple_of(x.len()), "{layer} does not read {} values", x.len());
-        let product = |row: &[f64]| row.iter().zip(x).map(|(w, x)| w * x).sum::<f64>();
-        weight.chunks_exact(x.len()).enumerate().map(|(o, row)| product(row) + bias.map_or(0.0, |b| b[o])).collect()
+        weight.chunks_exact(x.len()).enumerate().map(|(o, row)| dot(row, x) + bias.map_or(0.0, |b| b[o])).collect()
     }
 
     fn norm(&self, layer: &str, x: &[f64], eps: f64) -> Vec<f64> {
@@ -76,7 +75,10 @@ pub fn run(config: &Config, weights: &Weights, image: &[f32]) -> (Vec<f64>, Vec<
 
 fn plain(config: &VitConfig, weights: &Weights, image: &[f64]) -> (Vec<f64>, Vec<Rows>) {
     let (channels, eps) = (config.channels(), config.layer_norm_eps);
-    let patches = patches(weights, image, config.image_size, config.patch_size, config.in_channels);
+    let patches = match config.tokens {
+        Tokens::Patch => patches(weights, image, config.image_size, config.patch_size, config.in_channels),
+        tokens => tokens_to_token(weights, image, config.image_size, tokens),
+    };
     let prefix = [
         ("cls_token", config.class_token, config.embed_class_token),
         ("dist_token", config.distilled, config.embed_class_token),
@@ -224,8 +226,7 @@ fn block(
             let q = part(query, 0, head);
             let score = |key: usize| {
                 let bias = attends(query, key)?;
-                let product: f64 = q.iter().zip(part(key, 1, head)).map(|(q, k)| q * k).sum();
-                Some(product / (head_dim as f64).sqrt() + bias.get(head).unwrap_or(&0.0))
+                Some(dot(&q, &part(key, 1, head)) / (head_dim as f64).sqrt() + bias.get(head).unwrap_or(&0.0))
             };
             let scores: Vec<(usize, f64)> = (0..x.len()).filter_map(|key| Some((key, score(key)?))).collect();
             let largest = scores.iter().fold(f64::NEG_INFINITY, |max, (_, score)| max.max(*score));
@@ -263,6 +264,80 @@ fn patches(weights: &Weights, image: &[f64], size: usize, patch: usize, planes: 
     tokens.collect()
 }
 
+/// T2T-ViT's embedding: three unfoldings, and attention among the tokens after the first and the second.
+fn tokens_to_token(weights: &Weights, image: &[f64], size: usize, tokens: Tokens) -> Rows {
+    let mut map: Rows =
+        (0..size * size).map(|p| image.iter().skip(p).step_by(size * size).copied().collect()).collect();
+    for (round, [kernel, stride, padding]) in [("attention1", [7, 4, 2]), ("attention2", [3, 2, 1])] {
+        let windows = unfold(&map, kernel, stride, padding);
+        map = attend_to_all(weights, &format!("tokens_to_token.{round}"), &windows, tokens == Tokens::T2tPerformer);
+    }
+    unfold(&map, 3, 2, 1).iter().map(|window| weights.linear("tokens_to_token.project", window)).collect()
+}
+
+/// The square windows of a square map in the order of `torch.nn.Unfold`: channel, row, column; zeros beyond the edge.
+fn unfold(map: &Rows, kernel: usize, stride: usize, padding: usize) -> Rows {
+    let side = map.len().isqrt();
+    let grid = (side + 2 * padding - kernel) / stride + 1;
+    let corners = (0..grid).flat_map(|y| (0..grid).map(move |x| [y * stride, x * stride]));
+    let windows = corners.map(|[top, left]| {
+        let places = (0..kernel * kernel).map(|i| [top + i / kernel, left + i % kernel]);
+        let inside = |p: usize| (padding..padding + side).contains(&p);
+        let at = |[y, x]: [usize; 2], channel: usize| match inside(y) && inside(x) {
+            true => map[(y - padding) * side + x - padding][channel],
+            false => 0.0,
+        };
+        (0..map[0].len()).flat_map(|channel| places.clone().map(move |place| at(place, channel))).collect()
+    });
+    windows.collect()
+}
+
+/// A round of T2T-ViT: linear attention by the performer's random features, or softmax attention with one head.
+fn attend_to_all(weights: &Weights, round: &str, x: &Rows, performer: bool) -> Rows {
+    // Norms of the rounds have PyTorch's default, whatever the blocks have.
+    const EPS: f64 = 1e-5;
+    const WIDTH: usize = 64;
+    let [qkv, proj, fc1, fc2] = match performer {
+        true => ["kqv", "proj", "mlp.0", "mlp.2"],
+        false => ["attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2"],
+    };
+    let layer = |suffix: &str| format!("{round}.{suffix}");
+    let qkv: Rows =
+        x.iter().map(|token| weights.linear(&layer(qkv), &weights.norm(&layer("norm1"), token, EPS))).collect();
+    let part = |token: usize, part: usize| &qkv[token][part * WIDTH..(part + 1) * WIDTH];
+    let (q_part, k_part) = if performer { (1, 0) } else { (0, 1) };
+    let tokens = 0..x.len();
+    let features: Vec<[Vec<f64>; 2]> = match performer {
+        true => tokens.clone().map(|t| [q_part, k_part].map(|p| random_features(weights, round, part(t, p)))).collect(),
+        false => Vec::new(),
+    };
+    // How much each key's value counts for a query, up to a common factor; and what is added to the factors' sum.
+    let similarity = |query: usize, key: usize| match performer {
+        true => dot(&features[query][0], &features[key][1]),
+        false => (dot(part(query, q_part), part(key, k_part)) / (x[0].len() as f64).sqrt()).exp(),
+    };
+    let added = if performer { 1e-8 } else { 0.0 };
+    let attended = tokens.map(|query| {
+        let shares: Vec<f64> = (0..x.len()).map(|key| similarity(query, key)).collect();
+        let total = shares.iter().sum::<f64>() + added;
+        let context: Vec<f64> = (0..WIDTH)
+            .map(|c| shares.iter().enumerate().map(|(key, share)| share * part(key, 2)[c]).sum::<f64>() / total)
+            .collect();
+        let x = sum(part(query, 2), &weights.linear(&layer(proj), &context));
+        let hidden = weights.linear(&layer(fc1), &weights.norm(&layer("norm2"), &x, EPS));
+        sum(&x, &weights.linear(&layer(fc2), &hidden.into_iter().map(gelu).collect::<Vec<_>>()))
+    });
+    attended.collect()
+}
+
+/// `exp(w u - |u|^2 / 2) / sqrt(m)` for the m rows of `w`.
+fn random_features(weights: &Weights, round: &str, u: &[f64]) -> Vec<f64> {
+    let w = weights.get(&format!("{round}.w"));
+    let rows = w.chunks_exact(u.len());
+    let m = rows.len() as f64;
+    rows.map(|row| (dot(row, u) - dot(u, u) / 2.0).exp() / m.sqrt()).collect()
+}
+
 /// The paper's `shuffle([a | i])`.
 fn shuffle(token: &[f64]) -> Vec<f64> {
     let (attended, idle) = token.split_at(token.len() / 2);
@@ -271,6 +346,10 @@ fn shuffle(token: &[f64]) -> Vec<f64> {
 
 fn gelu(x: f64) -> f64 {
     x / 2.0 * (1.0 + libm::erf(x / std::f64::consts::SQRT_2))
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 fn sum(a: &[f64], b: &[f64]) -> Vec<f64> {
