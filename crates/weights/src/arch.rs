@@ -3,9 +3,9 @@
 use vit::{Config, Pool, TensorName, VitConfig};
 
 use crate::config::problem_of;
-use crate::names::Names;
+use crate::contents::Contents;
 use crate::text::{alternatives, nearest, printable};
-use crate::{Error, Problem, ProblemKind, Report, TensorFile};
+use crate::{Error, Problem, ProblemKind, Report};
 
 /// The built-in model of that name.
 ///
@@ -28,8 +28,8 @@ pub(crate) fn known() -> String {
 }
 
 /// The named model with the class count, channels and image size of the file's tensors.
-pub(crate) fn configure(name: &str, file: &TensorFile, names: &Names) -> Result<Config, Error> {
-    let mut tensors = Shapes { file, names, report: Report::new(file.label()) };
+pub(crate) fn configure(name: &str, contents: &Contents) -> Result<Config, Error> {
+    let mut tensors = Shapes { contents, report: Report::new(contents.label()) };
     let mut config = named(name)?;
     match &mut config {
         Config::Vit(vit) => configure_vit(vit, &mut tensors),
@@ -47,45 +47,44 @@ pub(crate) fn configure(name: &str, file: &TensorFile, names: &Names) -> Result<
 }
 
 /// The shapes of a file's tensors, by the public code's names; and what is wrong with them.
-struct Shapes<'a> {
-    file: &'a TensorFile<'a>,
-    names: &'a Names,
+struct Shapes<'c, 'a> {
+    contents: &'c Contents<'a>,
     report: Report,
 }
 
-impl Shapes<'_> {
-    fn of(&self, name: &'static str) -> Option<&[usize]> {
-        self.file.info(&self.names.of(TensorName::Top(name))).map(|info| &info.shape[..])
+impl Shapes<'_, '_> {
+    fn of(&self, name: &'static str) -> Option<Vec<usize>> {
+        self.contents.shape(name)
     }
 
     fn problem(&mut self, name: &'static str, expected: String, found: String) {
-        let name = self.names.of(TensorName::Top(name));
+        let name = self.contents.names.one(TensorName::Top(name));
         self.report.push(Problem::new(ProblemKind::Shape, &name, expected, found));
     }
 }
 
 fn set_embedding(in_channels: &mut usize, tensors: &Shapes) {
-    if let Some([_, channels, _, _]) = tensors.of("patch_embed.proj.weight") {
-        *in_channels = *channels;
+    if let Some(&[_, channels, _, _]) = tensors.of("patch_embed.proj.weight").as_deref() {
+        *in_channels = channels;
     }
 }
 
 fn set_classes(num_classes: &mut usize, tensors: &Shapes) {
-    if let Some([classes, _]) = tensors.of("head.weight") {
-        *num_classes = *classes;
+    if let Some(&[classes, _]) = tensors.of("head.weight").as_deref() {
+        *num_classes = classes;
     }
 }
 
 fn configure_vit(config: &mut VitConfig, tensors: &mut Shapes) {
     set_embedding(&mut config.in_channels, tensors);
     set_classes(&mut config.num_classes, tensors);
-    if let Some(&[values]) = tensors.of(FIRST_NORM) {
+    if let Some(&[values]) = tensors.of(FIRST_NORM).as_deref() {
         set_window_channels(config, values, tensors);
     }
     if tensors.of("fc_norm.weight").is_some() && tensors.of("norm.weight").is_none() {
         (config.pool, config.norm_after_pool) = (Pool::Avg, true);
     }
-    if let Some(&[_, tokens, _]) = tensors.of("pos_embed") {
+    if let Some(&[_, tokens, _]) = tensors.of("pos_embed").as_deref() {
         set_image_size(config, tokens, tensors);
     }
 }

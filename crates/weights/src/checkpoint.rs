@@ -3,10 +3,12 @@
 use vit::{Config, TensorName, Tensors};
 
 use crate::config::Said;
+use crate::contents::Contents;
 use crate::names::Names;
 use crate::options::{Described, Options};
+use crate::shards::Shards;
 use crate::text::printable;
-use crate::{Description, Error, Problem, ProblemKind, Report, TensorFile, TensorInfo, arch, config, matching, packed};
+use crate::{Description, Error, Report, arch, config, matching, packed};
 
 /// A file that describes its model and has each of its tensors, no other, all of the right shape and type.
 ///
@@ -28,31 +30,35 @@ use crate::{Description, Error, Problem, ProblemKind, Report, TensorFile, Tensor
 /// ```
 #[derive(Debug)]
 pub struct Checkpoint<'a> {
-    file: TensorFile<'a>,
-    names: Names,
+    contents: Contents<'a>,
     described: Described,
     buffer: Vec<f32>,
 }
 
 impl<'a> Checkpoint<'a> {
     /// Checks a file against its own description or, if it has none, against the model that the options name.
-    pub(crate) fn open(file: TensorFile<'a>, options: &Options) -> Result<Self, Error> {
-        if packed::is_packed(&file) {
+    pub(crate) fn open(shards: Shards<'a>, options: &Options) -> Result<Self, Error> {
+        if let Some(file) = shards.only().filter(|file| packed::is_packed(file)) {
             return Err(Error::Packed { file: file.label().into() });
         }
-        let names = Names::new(&file);
-        let arch = options.arch.as_deref();
-        let (config, said, mut warnings) = match (file.metadata("config"), arch) {
-            (Some(text), _) => described(text, &file, &names)?,
-            (None, Some(name)) => known(name, &file, &names)?,
-            (None, None) => return Err(Error::NoDescription { file: file.label().into(), known: arch::known() }),
+        let tensors: Vec<_> = shards.tensors().collect();
+        let names = Names::new(shards.label(), &tensors, options.prefix.as_deref(), &options.ignored)?;
+        let contents = Contents { shards, names };
+        let text = contents.shards.metadata("config");
+        let (config, said, mut warnings) = match (text, options.arch.as_deref()) {
+            (Some(text), _) => described(text, &contents)?,
+            (None, Some(name)) => known(name, &contents)?,
+            (None, None) => {
+                return Err(Error::NoDescription { file: contents.label().into(), known: arch::known() });
+            }
         };
-        if let (Some(_), Some(name)) = (file.metadata("config"), arch) {
+        if let (Some(_), Some(name)) = (text, options.arch.as_deref()) {
             warnings.push(ignored_arch(name));
         }
+        warnings.extend_from_slice(contents.names.notes());
         let described = options.describe(config, said, warnings)?;
-        let buffer = conversion_buffer(&file);
-        Ok(Checkpoint { file, names, described, buffer })
+        let buffer = Vec::with_capacity(contents.largest_made());
+        Ok(Checkpoint { contents, described, buffer })
     }
 
     /// What the file says about its model.
@@ -94,8 +100,8 @@ impl<'a> Checkpoint<'a> {
 
     /// Everything that is wrong with the values.
     pub(crate) fn check_values(&self) -> Result<(), Error> {
-        let mut report = Report::new(self.file.label());
-        matching::check_values(&self.file, &self.names, &self.described.description.config, &mut report)?;
+        let mut report = Report::new(self.contents.label());
+        matching::check_values(&self.contents, &self.description().config, &mut report)?;
         report.into_result()
     }
 }
@@ -104,18 +110,8 @@ impl Tensors for Checkpoint<'_> {
     type Error = Error;
 
     fn tensor(&mut self, name: TensorName, shape: &[usize]) -> Result<&[f32], Error> {
-        let name = self.names.of(name);
         // By the number of values: the shape was checked when the file was opened, and may be asked for as a vector.
-        let len: usize = shape.iter().product();
-        let Some(info) = self.file.info(&name).filter(|info| info.len() == len) else {
-            let problem = Problem::new(ProblemKind::Missing, &name, format!("a tensor {shape:?}"), "none");
-            return Err(Error::one(self.file.label(), problem));
-        };
-        let values = self.file.values(info, &mut self.buffer)?;
-        match matching::not_finite(&name, values) {
-            Some(problem) => Err(Error::one(self.file.label(), problem)),
-            None => Ok(values),
-        }
+        self.contents.tensor(name, shape.iter().product(), &mut self.buffer)
     }
 }
 
@@ -125,23 +121,17 @@ pub(crate) fn ignored_arch(name: &str) -> String {
 }
 
 /// Reads the description, then holds the tensors against it before anything of the size it claims is built.
-fn described(text: &str, file: &TensorFile, names: &Names) -> Result<(Config, Said, Vec<String>), Error> {
-    let mut report = Report::new(file.label());
+fn described(text: &str, contents: &Contents) -> Result<(Config, Said, Vec<String>), Error> {
+    let mut report = Report::new(contents.label());
     let entry = config::read(text, &mut report);
     report.into_result()?;
-    matching::check(file, names, &entry.config())?;
+    matching::check(contents, &entry.config(), || None)?;
     Ok(entry.finish())
 }
 
 /// The named model, as far as the file's tensors are of it.
-fn known(name: &str, file: &TensorFile, names: &Names) -> Result<(Config, Said, Vec<String>), Error> {
-    let config = arch::configure(name, file, names)?;
-    matching::check(file, names, &config)?;
+fn known(name: &str, contents: &Contents) -> Result<(Config, Said, Vec<String>), Error> {
+    let config = arch::configure(name, contents)?;
+    matching::check(contents, &config, || None)?;
     Ok((config, Said { name: Some(name.into()), ..Said::default() }, Vec::new()))
-}
-
-/// Room for the largest tensor that cannot be borrowed.
-fn conversion_buffer(file: &TensorFile) -> Vec<f32> {
-    let converted = file.tensors().iter().filter(|tensor| file.borrowed(tensor).is_none());
-    Vec::with_capacity(converted.map(TensorInfo::len).max().unwrap_or(0))
 }

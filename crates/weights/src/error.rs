@@ -55,6 +55,26 @@ pub enum Error {
         /// The built-in names.
         known: String,
     },
+    /// The file holds more than one model.
+    #[error("{file}: several models are in it, under the prefixes {found}: choose one, such as --prefix '{example}'")]
+    SeveralModels {
+        /// The file as it was named.
+        file: String,
+        /// The prefixes.
+        found: String,
+        /// One of them.
+        example: String,
+    },
+    /// No model is under the prefix that was asked for.
+    #[error("{file}: no model is under the prefix `{prefix}`, found {found}: see --prefix")]
+    NoSuchPrefix {
+        /// The file as it was named.
+        file: String,
+        /// What was asked for.
+        prefix: String,
+        /// The prefixes that models are under.
+        found: String,
+    },
     /// A packed file where a checkpoint is needed.
     #[error("{file}: is a packed file, expected a checkpoint: name the one that it was packed from")]
     Packed {

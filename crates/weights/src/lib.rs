@@ -27,6 +27,7 @@ mod aligned;
 mod arch;
 mod checkpoint;
 mod config;
+mod contents;
 mod convert;
 mod description;
 mod error;
@@ -46,8 +47,10 @@ mod random;
 mod report;
 mod safetensors;
 mod settings;
+mod shards;
 mod source;
 mod text;
+mod values;
 mod words;
 mod write;
 

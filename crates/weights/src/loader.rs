@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::options::Options;
+use crate::shards::Shards;
 use crate::{Checkpoint, Error, LoadedModel, TensorFile, packed};
 
 /// Options of loading a model: what the file does not say, or says otherwise than it is wanted.
@@ -43,6 +44,33 @@ impl Loader {
     /// ```
     pub fn arch(mut self, name: impl Into<String>) -> Self {
         self.options.arch = Some(name.into());
+        self
+    }
+
+    /// Chooses one of several models in a file: the one whose tensors' names begin so.
+    ///
+    /// Without it the prefix is found, whatever it is: `module.`, `_orig_mod.`, `backbone.`, any chain of them.
+    ///
+    /// ```
+    /// let loader = weights::Loader::new().prefix("ema."); // of a file with `model.` and `ema.`
+    /// # assert!(loader.load("nowhere/model.safetensors").is_err());
+    /// ```
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.options.prefix = Some(prefix.into());
+        self
+    }
+
+    /// Leaves out the tensors whose whole names are of the pattern, in which `*` stands for any text and `?` for one
+    /// character. May be called for several patterns.
+    ///
+    /// A tensor that the model has no place for is an error otherwise.
+    ///
+    /// ```
+    /// let loader = weights::Loader::new().ignore("n_averaged").ignore("criterion.*");
+    /// # assert!(loader.load("nowhere/model.safetensors").is_err());
+    /// ```
+    pub fn ignore(mut self, pattern: impl Into<String>) -> Self {
+        self.options.ignored.push(pattern.into());
         self
     }
 
@@ -106,7 +134,7 @@ impl Loader {
     /// # Ok::<(), weights::Error>(())
     /// ```
     pub fn checkpoint<'a>(&self, file: TensorFile<'a>) -> Result<Checkpoint<'a>, Error> {
-        Checkpoint::open(file, &self.options)
+        Checkpoint::open(Shards::single(file), &self.options)
     }
 }
 

@@ -1,52 +1,102 @@
 //! A file's tensors held against those that a model's configuration asks for.
 
+use std::collections::BTreeMap;
+
 use vit::{Config, TensorName};
 
-use crate::convert::{FLOAT_NAMES, FLOATS, all_finite, describe_non_finite};
-use crate::names::Names;
-use crate::text::nearest;
-use crate::{Error, Problem, ProblemKind, Report, TensorFile, TensorInfo};
+use crate::contents::{Contents, gamma_of};
+use crate::convert::{FLOAT_NAMES, FLOATS};
+use crate::names::{Entry, is_buffer, is_unused};
+use crate::text::{nearest, printable};
+use crate::{Error, Problem, ProblemKind, Report, TensorInfo};
+
+/// Extra tensors whose patterns the advice lists.
+const PATTERNS: usize = 4;
 
 /// Every tensor there with its shape and type, and no other; else an error that reports the values' problems as well.
-pub(crate) fn check(file: &TensorFile, names: &Names, config: &Config) -> Result<(), Error> {
-    let mut report = Report::new(file.label());
-    let mut claimed = vec![false; file.tensors().len()];
-    config.visit_tensors(&mut |name, shape| match position(file, names, name) {
-        None => report.push(missing(names, name, shape)),
-        Some(at) => {
-            claimed[at] = true;
-            check_tensor(&file.tensors()[at], shape, &mut report);
-        }
-    });
-    let unclaimed = || file.tensors().iter().zip(&claimed).filter(|(_, claimed)| !**claimed).map(|(tensor, _)| tensor);
-    let extra = || unclaimed().filter(|tensor| !names.is_buffer(&tensor.name));
-    extra().for_each(|tensor| {
-        report.push(Problem::new(ProblemKind::Extra, &tensor.name, "no such tensor", tensor.describe()))
-    });
-    if report.total() > 0 {
-        suggest(&mut report, &extra().map(|tensor| tensor.name.as_str()).collect::<Vec<_>>());
-        check_values(file, names, config, &mut report)?;
+/// `otherwise` says what to do if the file is of another model.
+pub(crate) fn check(
+    contents: &Contents,
+    config: &Config,
+    otherwise: impl FnOnce() -> Option<String>,
+) -> Result<(), Error> {
+    let mut matching = Matching {
+        contents,
+        report: Report::new(contents.label()),
+        claimed: vec![false; contents.shards.tensors().len()],
+    };
+    let scaled = contents.names.entries().iter().any(|entry| entry.name.ends_with(".ls1.gamma"));
+    config.visit_tensors(&mut |name, shape| matching.check(name, shape, scaled));
+    let Matching { mut report, claimed, .. } = matching;
+    let extra = extra(contents, &claimed);
+    for tensor in &extra {
+        report.push(Problem::new(ProblemKind::Extra, &tensor.name, "no such tensor", tensor.describe()));
     }
+    if report.total() == 0 {
+        return Ok(());
+    }
+    suggest(&mut report, &extra.iter().map(|tensor| tensor.name.as_str()).collect::<Vec<_>>());
+    if let Some(advice) = if report.total() == extra.len() { ignoring(&extra) } else { otherwise() } {
+        report = report.advising(advice);
+    }
+    check_values(contents, config, &mut report)?;
     report.into_result()
 }
 
-fn position(file: &TensorFile, names: &Names, name: TensorName) -> Option<usize> {
-    let name = names.of(name);
-    file.tensors().binary_search_by(|tensor| tensor.name.cmp(&name)).ok()
+struct Matching<'c, 'a> {
+    contents: &'c Contents<'a>,
+    report: Report,
+    /// Which of the file's tensors have a place in the model.
+    claimed: Vec<bool>,
 }
 
-fn missing(names: &Names, name: TensorName, shape: &[usize]) -> Problem {
-    let expected = format!("{FLOAT_NAMES} {shape:?}");
-    Problem::new(ProblemKind::Missing, &names.of(name), expected, "no such tensor")
-}
-
-fn check_tensor(tensor: &TensorInfo, shape: &[usize], report: &mut Report) {
-    if !FLOATS.contains(&tensor.dtype) {
-        report.push(Problem::new(ProblemKind::Type, &tensor.name, FLOAT_NAMES, tensor.dtype.to_string()));
+impl Matching<'_, '_> {
+    fn check(&mut self, name: TensorName, shape: &[usize], scaled: bool) {
+        let name = name.to_string();
+        self.check_whole(&name, shape);
+        let gamma = gamma_of(&name).filter(|_| scaled && name.ends_with(".weight"));
+        if let Some(gamma) = gamma {
+            self.check_whole(&gamma, &shape[..1]);
+        }
     }
-    if !fits(tensor, shape) {
-        let found = format!("{:?}", tensor.shape);
-        report.push(Problem::new(ProblemKind::Shape, &tensor.name, format!("{shape:?}"), found));
+
+    /// A tensor, whole or each of its parts.
+    fn check_whole(&mut self, name: &str, shape: &[usize]) {
+        let contents = self.contents;
+        let entries = contents.names.find(name);
+        let theirs = contents.names.of(name);
+        let parts = theirs.len();
+        if parts == 1 {
+            return match entries {
+                [] => self.missing(&theirs[0], shape),
+                [entry, ..] => self.check_one(entry, shape),
+            };
+        }
+        let mut shape = shape.to_vec();
+        shape[0] /= parts;
+        for (part, theirs) in (1..).zip(&theirs) {
+            match entries.iter().find(|entry| entry.part == part) {
+                None => self.missing(theirs, &shape),
+                Some(entry) => self.check_one(entry, &shape),
+            }
+        }
+    }
+
+    fn missing(&mut self, name: &str, shape: &[usize]) {
+        let expected = format!("{FLOAT_NAMES} {shape:?}");
+        self.report.push(Problem::new(ProblemKind::Missing, name, expected, "no such tensor"));
+    }
+
+    fn check_one(&mut self, entry: &Entry, shape: &[usize]) {
+        self.claimed[entry.tensor] = true;
+        let tensor = self.contents.shards.info(entry.tensor);
+        if !FLOATS.contains(&tensor.dtype) {
+            self.report.push(Problem::new(ProblemKind::Type, &tensor.name, FLOAT_NAMES, tensor.dtype.to_string()));
+        }
+        if !fits(tensor, shape) {
+            let found = format!("{:?}", tensor.shape);
+            self.report.push(Problem::new(ProblemKind::Shape, &tensor.name, format!("{shape:?}"), found));
+        }
     }
 }
 
@@ -54,6 +104,38 @@ fn check_tensor(tensor: &TensorInfo, shape: &[usize], report: &mut Report) {
 fn fits(tensor: &TensorInfo, shape: &[usize]) -> bool {
     let scalar = tensor.name.ends_with(".alpha") || tensor.name.ends_with(".beta");
     tensor.shape == shape || scalar && shape == [1] && tensor.shape.is_empty()
+}
+
+/// The tensors that the model has no place for, by name.
+fn extra<'c>(contents: &'c Contents, claimed: &[bool]) -> Vec<&'c TensorInfo> {
+    let names = &contents.names;
+    let unclaimed = names
+        .entries()
+        .iter()
+        .filter(|entry| !claimed[entry.tensor] && !is_buffer(&entry.name) && !is_unused(&entry.name));
+    let mut extra: Vec<usize> = unclaimed.map(|entry| entry.tensor).chain(names.foreign().iter().copied()).collect();
+    extra.sort_unstable();
+    extra.into_iter().map(|tensor| contents.shards.info(tensor)).collect()
+}
+
+/// How to leave tensors out, for those who know that they are not needed.
+fn ignoring(extra: &[&TensorInfo]) -> Option<String> {
+    let first = |tensor: &TensorInfo| tensor.name.split_once('.').map(|(first, _)| first.to_string());
+    let mut alike: BTreeMap<Option<String>, usize> = BTreeMap::new();
+    extra.iter().for_each(|tensor| *alike.entry(first(tensor)).or_default() += 1);
+    let mut patterns: Vec<String> = Vec::new();
+    for tensor in extra {
+        let pattern = match first(tensor) {
+            Some(first) if alike.get(&Some(first.clone())).is_some_and(|count| *count > 1) => format!("{first}.*"),
+            _ => tensor.name.clone(),
+        };
+        if patterns.len() <= PATTERNS && !patterns.contains(&pattern) {
+            patterns.push(pattern);
+        }
+    }
+    let more = if patterns.len() > PATTERNS { " and so on" } else { "" };
+    let flags: Vec<String> = patterns.iter().take(PATTERNS).map(|p| format!("--ignore '{}'", printable(p))).collect();
+    Some(format!("the model's own tensors are all there; to load it without the others: {}{more}", flags.join(" ")))
 }
 
 /// Names the tensor nearest to each missing or extra one that is written out: a missing one among the extra, and back.
@@ -71,27 +153,16 @@ fn suggest(report: &mut Report, extra: &[&str]) {
 }
 
 /// Reports values that are not finite, in the model's order.
-pub(crate) fn check_values(
-    file: &TensorFile,
-    names: &Names,
-    config: &Config,
-    report: &mut Report,
-) -> Result<(), Error> {
+pub(crate) fn check_values(contents: &Contents, config: &Config, report: &mut Report) -> Result<(), Error> {
     let mut buffer = Vec::new();
     let mut outcome = Ok(());
-    config.visit_tensors(&mut |name, _| {
-        let tensor = position(file, names, name).map(|at| &file.tensors()[at]);
-        let Some(tensor) = tensor.filter(|tensor| outcome.is_ok() && FLOATS.contains(&tensor.dtype)) else { return };
-        match file.values(tensor, &mut buffer) {
-            Ok(values) => not_finite(&tensor.name, values).into_iter().for_each(|problem| report.push(problem)),
-            Err(error) => outcome = Err(error),
+    contents.visit_used(config, &mut |entry| {
+        if outcome.is_ok() {
+            match contents.not_finite(entry.tensor, &mut buffer) {
+                Ok(problem) => problem.into_iter().for_each(|problem| report.push(problem)),
+                Err(error) => outcome = Err(error),
+            }
         }
     });
     outcome
-}
-
-/// The problem of a tensor with NaN or infinite values.
-pub(crate) fn not_finite(name: &str, values: &[f32]) -> Option<Problem> {
-    let found = || describe_non_finite(values);
-    (!all_finite(values)).then(|| Problem::new(ProblemKind::NotFinite, name, "finite values", found()))
 }

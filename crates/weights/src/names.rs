@@ -1,81 +1,239 @@
-//! How a checkpoint's tensors are called: the public code's names, under prefixes that training wrappers put in front.
+//! How a checkpoint's tensors are called: which of the file's tensors is which of the model's, whatever wrappers and other
+//! libraries call them.
+
+mod glob;
+mod prefix;
+mod scheme;
 
 use vit::TensorName;
 
-use crate::{TensorFile, TensorInfo};
+use crate::text::{alternatives, printable};
+use crate::{Error, TensorInfo};
+use prefix::Found;
+use scheme::Scheme;
+pub(crate) use scheme::{Part, is_buffer, is_unused};
 
-/// What a wrapper module prepends to every name of a state dict.
-const WRAPPERS: [&str; 2] = ["model.", "module."];
+/// A tensor of the file and what it is in the model.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Entry {
+    /// Our name.
+    pub name: String,
+    /// Which part of it.
+    pub part: Part,
+    /// Its place in the list of the file's tensors.
+    pub tensor: usize,
+}
 
 /// How a file calls a model's tensors.
 #[derive(Debug, Clone)]
 pub(crate) struct Names {
+    scheme: Scheme,
     prefix: String,
-    /// timm's Swin merges patches at the beginning of a stage, where Microsoft's does so at the end of the one before, and
-    /// has its head in a module of its own.
-    timm_swin: bool,
+    /// Sorted by our name and the part.
+    entries: Vec<Entry>,
+    /// Tensors that are not the model's.
+    foreign: Vec<usize>,
+    /// The rows of the scheme's table that some tensor is named by.
+    used: u64,
+    /// Whether a distillation token stands for a register, having no head.
+    second_token: bool,
+    notes: Vec<String>,
 }
 
 impl Names {
-    pub(crate) fn new(file: &TensorFile) -> Self {
-        let prefix = common_prefix(file.tensors()).to_string();
-        let has = |start: &str| file.tensors().iter().any(|tensor| tensor.name[prefix.len()..].starts_with(start));
-        let timm_swin = has("layers.") && has("head.fc.");
-        Names { prefix, timm_swin }
+    /// Names of a file's tensors: under the prefix that the options give, or the one under which a model is, those left out
+    /// that the patterns match.
+    pub(crate) fn new(
+        file: &str,
+        tensors: &[&TensorInfo],
+        prefix: Option<&str>,
+        ignored: &[String],
+    ) -> Result<Self, Error> {
+        let mut notes = Vec::new();
+        let is_ignored = |name: &str| ignored.iter().any(|pattern| glob::matches(pattern, name));
+        for pattern in ignored.iter().filter(|pattern| !tensors.iter().any(|t| glob::matches(pattern, &t.name))) {
+            notes.push(format!("no tensor is ignored: none matches {}", printable(pattern)));
+        }
+        let kept = || tensors.iter().enumerate().filter(|(_, tensor)| !is_ignored(&tensor.name));
+        let models = prefix::models(kept().map(|(_, tensor)| tensor.name.as_str()));
+        let (model, others) = choose(file, &models, prefix)?;
+        let of_another = |name: &str| others.iter().any(|other| is_of(name, other, &model, tensors));
+        let mut names = Names {
+            scheme: scheme_of(&model, tensors),
+            prefix: model.prefix.into(),
+            entries: Vec::new(),
+            foreign: Vec::new(),
+            used: 0,
+            second_token: false,
+            notes,
+        };
+        let mut left_out = 0;
+        for (at, tensor) in kept() {
+            if of_another(&tensor.name) {
+                left_out += 1;
+                continue;
+            }
+            match names.scheme.translate(&names.prefix, &tensor.name) {
+                Some(found) => {
+                    names.used |= found.row.map_or(0, |row| 1 << row);
+                    names.entries.push(Entry { name: found.name, part: found.part, tensor: at });
+                }
+                None => names.foreign.push(at),
+            }
+        }
+        if left_out > 0 {
+            let others: Vec<String> = others.iter().map(|other| quoted(other)).collect();
+            let others = alternatives(others.iter().map(String::as_str));
+            names.notes.push(format!("{left_out} tensors are left out, which are under {others}"));
+        }
+        names.settle();
+        names.note_unused(tensors);
+        Ok(names)
     }
 
-    /// The file's name of a tensor that the public code calls `name`.
-    pub(crate) fn of(&self, name: TensorName) -> String {
-        let prefix = &self.prefix;
-        match name {
-            TensorName::Stage(s, last) if self.timm_swin => format!("{prefix}{}", TensorName::Stage(s + 1, last)),
-            TensorName::Top("head.weight") if self.timm_swin => format!("{prefix}head.fc.weight"),
-            TensorName::Top("head.bias") if self.timm_swin => format!("{prefix}head.fc.bias"),
-            _ => format!("{prefix}{name}"),
+    /// Says which tensors play no part.
+    fn note_unused(&mut self, tensors: &[&TensorInfo]) {
+        let unused = self.entries.iter().filter(|entry| is_unused(&entry.name)).map(|entry| entry.tensor);
+        let unused: Vec<String> = unused.map(|at| printable(&tensors[at].name)).take(SHOWN).collect();
+        if !unused.is_empty() {
+            self.notes.push(format!("left out, having no part in what is computed here: {}", unused.join(", ")));
         }
     }
 
-    /// Whether a tensor only tells what follows from a Swin's sizes: the regions of a shifted map, and the row of the bias
-    /// table for each pair of tokens.
-    pub(crate) fn is_buffer(&self, name: &str) -> bool {
-        let block = name.strip_prefix(&self.prefix).and_then(|name| name.strip_prefix("layers."));
-        block.is_some_and(|name| name.ends_with(".attn_mask") || name.ends_with(".attn.relative_position_index"))
+    /// Brings the tensors in order: of two that are the same to the model, the second is foreign.
+    fn settle(&mut self) {
+        self.entries.sort_by(|a, b| (&a.name, a.part, a.tensor).cmp(&(&b.name, b.part, b.tensor)));
+        let (entries, foreign) = (std::mem::take(&mut self.entries), &mut self.foreign);
+        for entry in entries {
+            match self.entries.last() {
+                Some(last) if (&last.name, last.part) == (&entry.name, entry.part) => foreign.push(entry.tensor),
+                _ => self.entries.push(entry),
+            }
+        }
+        foreign.sort_unstable();
+        self.make_register_of_a_single_heads_second_token();
+    }
+
+    /// transformers' DeiT keeps the distillation token where there is no head for it: a token like a register.
+    fn make_register_of_a_single_heads_second_token(&mut self) {
+        if self.scheme != Scheme::Transformers || self.has("head_dist.weight") || self.has("reg_token") {
+            return;
+        }
+        if let Some(token) = self.entries.iter_mut().find(|entry| entry.name == "dist_token") {
+            token.name = "reg_token".into();
+            self.second_token = true;
+            self.entries.sort_by(|a, b| (&a.name, a.part).cmp(&(&b.name, b.part)));
+        }
+    }
+
+    /// The file's tensors that make up what we call `name`: one, or its parts in their order; none if it has none.
+    pub(crate) fn find(&self, name: &str) -> &[Entry] {
+        let start = self.entries.partition_point(|entry| entry.name.as_str() < name);
+        let len = self.entries[start..].iter().take_while(|entry| entry.name == name).count();
+        &self.entries[start..][..len]
+    }
+
+    /// Whether the file has that tensor, or a part of it.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        !self.find(name).is_empty()
+    }
+
+    /// Every tensor of the model, in our names' order.
+    pub(crate) fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Tensors that are not the model's, by their place in the list.
+    pub(crate) fn foreign(&self) -> &[usize] {
+        &self.foreign
+    }
+
+    /// What the file calls, or would call, a tensor: one name, or one for each part.
+    pub(crate) fn of(&self, name: &str) -> Vec<String> {
+        let theirs = if self.second_token && name == "reg_token" { "dist_token" } else { name };
+        self.scheme.names_of(&self.prefix, theirs, |row| self.used & (1 << row) != 0)
+    }
+
+    /// What the file calls a tensor that never comes in parts.
+    pub(crate) fn one(&self, name: TensorName) -> String {
+        self.of(&name.to_string()).swap_remove(0)
+    }
+
+    /// What messages call the way in which tensors are named.
+    /// What was left out on the way, a line each.
+    pub(crate) fn notes(&self) -> &[String] {
+        &self.notes
     }
 }
 
-/// The wrappers' prefixes that every tensor of the file has, outermost first.
-fn common_prefix(tensors: &[TensorInfo]) -> &str {
-    let mut len = 0;
-    while let Some(wrapper) = WRAPPERS.iter().find(|wrapper| all_start_with(tensors, len, wrapper)) {
-        len += wrapper.len();
-    }
-    tensors.first().map_or("", |tensor| &tensor.name[..len])
+/// The model that is asked for, or the only one; and the prefixes of the others, whose tensors are of no interest.
+fn choose<'n>(file: &str, models: &[Found<'n>], prefix: Option<&str>) -> Result<(Found<'n>, Vec<&'n str>), Error> {
+    let Some(first) = models.first() else {
+        return match prefix {
+            Some(prefix) if !prefix.is_empty() => Err(no_such_prefix(file, prefix, models)),
+            _ => Ok((Found { scheme: Scheme::Public, prefix: "", count: 0 }, Vec::new())),
+        };
+    };
+    let Some(prefix) = prefix else {
+        // A few tensors that happen to be called like a model's are not another one.
+        let several: Vec<Found> = models.iter().filter(|model| 2 * model.count >= first.count).copied().collect();
+        return match several[..] {
+            [only] => Ok((only, Vec::new())),
+            _ => Err(several_models(file, &several)),
+        };
+    };
+    let dotted = format!("{prefix}.");
+    let asked = |found: &&Found| [found.prefix, found.outermost()].iter().any(|own| *own == prefix || *own == dotted);
+    let Some(model) = models.iter().find(asked) else { return Err(no_such_prefix(file, prefix, models)) };
+    let others = models.iter().filter(|other| other.prefix != model.prefix);
+    Ok((*model, others.map(Found::outermost).collect()))
 }
 
-fn all_start_with(tensors: &[TensorInfo], at: usize, wrapper: &str) -> bool {
-    let starts = |name: &str| name[at..].strip_prefix(wrapper).is_some_and(|rest| !rest.is_empty());
-    !tensors.is_empty() && tensors.iter().all(|tensor| starts(&tensor.name))
+/// Whether a tensor is of the model under the prefix `other`, and so of no interest. Where that prefix says nothing, being
+/// the beginning of the chosen model's, it is if the chosen model has one of the same name.
+fn is_of(name: &str, other: &str, model: &Found, tensors: &[&TensorInfo]) -> bool {
+    let Some(rest) = name.strip_prefix(other) else { return false };
+    if !model.outermost().starts_with(other) {
+        return true;
+    }
+    let twin = format!("{}{rest}", model.outermost());
+    !name.starts_with(model.outermost()) && tensors.binary_search_by(|tensor| tensor.name.cmp(&twin)).is_ok()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use safetensors::Dtype;
-
-    fn prefix(names: &[&str]) -> String {
-        let tensor = |&name: &&str| TensorInfo { name: name.into(), dtype: Dtype::F32, shape: vec![], range: (0, 4) };
-        common_prefix(&names.iter().map(tensor).collect::<Vec<_>>()).into()
+/// timm's Swin is told by where its patches are merged, or by its head.
+fn scheme_of(model: &Found, tensors: &[&TensorInfo]) -> Scheme {
+    let has = |start: &str| {
+        tensors.iter().any(|tensor| tensor.name.strip_prefix(model.prefix).is_some_and(|name| name.starts_with(start)))
+    };
+    let timm = has("layers.1.downsample.") || has("layers.0.") && has("head.fc.");
+    match model.scheme {
+        Scheme::Public if timm && !has("layers.0.downsample.") => Scheme::TimmSwin,
+        scheme => scheme,
     }
+}
 
-    #[test]
-    fn only_what_every_name_has_is_a_prefix() {
-        assert_eq!(prefix(&[]), "");
-        assert_eq!(prefix(&["model.norm.weight", "model.norm.bias"]), "model.");
-        assert_eq!(prefix(&["module.model.a", "module.model.b"]), "module.model.");
-        assert_eq!(prefix(&["module.model.a", "module.b"]), "module.");
-        assert_eq!(prefix(&["model.a", "b"]), "");
-        assert_eq!(prefix(&["model."]), "");
-        assert_eq!(prefix(&["model.model.é"]), "model.model.");
-        assert_eq!(prefix(&["modelé", "modelé"]), "");
+/// Prefixes that a message lists; a hostile file has more.
+const SHOWN: usize = 8;
+
+fn several_models(file: &str, models: &[Found]) -> Error {
+    let found = list(models);
+    let example = models.last().map_or("", Found::outermost);
+    Error::SeveralModels { file: file.into(), found, example: printable(example) }
+}
+
+fn no_such_prefix(file: &str, prefix: &str, models: &[Found]) -> Error {
+    let found = if models.is_empty() { "no model at all".into() } else { list(models) };
+    Error::NoSuchPrefix { file: file.into(), prefix: printable(prefix), found }
+}
+
+fn list(models: &[Found]) -> String {
+    let mut names: Vec<String> = models.iter().take(SHOWN).map(|found| quoted(found.outermost())).collect();
+    if models.len() > SHOWN {
+        names.push(format!("{} others", models.len() - SHOWN));
     }
+    alternatives(names.iter().map(String::as_str)).replace(" or ", " and ")
+}
+
+fn quoted(prefix: &str) -> String {
+    format!("`{}`", printable(prefix))
 }

@@ -11,6 +11,10 @@ use crate::{Description, Error, Problem, ProblemKind, Report};
 pub(crate) struct Options {
     /// The model's name, for a file that does not describe itself.
     pub arch: Option<String>,
+    /// Under which prefix the model's tensors are, if several are in the file.
+    pub prefix: Option<String>,
+    /// Patterns of tensors that are left out.
+    pub ignored: Vec<String>,
     /// Keys of the description about images and classes, with their values.
     pub settings: Vec<(String, String)>,
 }

@@ -158,20 +158,6 @@ impl<'a> TensorFile<'a> {
         Ok(Cow::Owned(values))
     }
 
-    /// The values where they lie, or converted into the buffer, which grows to what the largest tensor needs.
-    pub(crate) fn values<'b>(&'b self, info: &TensorInfo, buffer: &'b mut Vec<f32>) -> Result<&'b [f32], Error> {
-        if let Some(values) = self.borrowed(info) {
-            return Ok(values);
-        }
-        if buffer.len() < info.len() {
-            buffer.reserve_exact(info.len() - buffer.len());
-            buffer.resize(info.len(), 0.0);
-        }
-        let values = &mut buffer[..info.len()];
-        self.read_into(info, values)?;
-        Ok(values)
-    }
-
     /// The values of an F32 tensor, for good: in the file's map, if there is one or may be and they begin on a cache line
     /// of it; else in a buffer of their own.
     pub(crate) fn keep(self, info: &TensorInfo) -> Result<Packed, Error> {
@@ -201,7 +187,7 @@ impl<'a> TensorFile<'a> {
     }
 
     /// Converts the values of a tensor of one of [`FLOATS`].
-    fn read_into(&self, info: &TensorInfo, values: &mut [f32]) -> Result<(), Error> {
+    pub(crate) fn read_into(&self, info: &TensorInfo, values: &mut [f32]) -> Result<(), Error> {
         match self.bytes(info) {
             Some(bytes) => convert(info.dtype, bytes, values),
             None if info.dtype == Dtype::F32 => {
