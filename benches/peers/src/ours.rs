@@ -9,7 +9,7 @@ use weights::LoadedModel;
 use crate::{Engine, file};
 
 struct Ours {
-    model: LoadedModel,
+    model: LoadedModel<'static>,
     level: Level,
     scratch: Vec<f32>,
 }

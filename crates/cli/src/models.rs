@@ -23,7 +23,7 @@ const BENCH_SEED: u64 = 0;
 /// A model and what it is called.
 pub(crate) struct Named {
     pub name: String,
-    pub model: LoadedModel,
+    pub model: LoadedModel<'static>,
 }
 
 /// The model of a file; without one, the trained model inside the program.
@@ -45,7 +45,7 @@ fn loader(arch: Option<&str>) -> Loader {
 }
 
 /// The model of a checkpoint, its values checked and brought into their packed order.
-pub(crate) fn pack(file: &Path, arch: Option<&str>) -> Result<LoadedModel> {
+pub(crate) fn pack(file: &Path, arch: Option<&str>) -> Result<LoadedModel<'static>> {
     let model = LoadedModel::new(loader(arch).checkpoint(TensorFile::from_file(file)?)?)?;
     model.warnings().iter().for_each(warn);
     Ok(model)
@@ -101,7 +101,7 @@ pub(crate) fn check_takes_images(description: &Description) -> Result<()> {
     Ok(())
 }
 
-fn named(model: LoadedModel, otherwise: &str) -> Result<Named> {
+fn named(model: LoadedModel<'static>, otherwise: &str) -> Result<Named> {
     model.warnings().iter().for_each(warn);
     let name = model.description().name.as_deref().unwrap_or(otherwise).into();
     Ok(Named { name, model })

@@ -7,8 +7,7 @@ use crate::contents::Contents;
 use crate::names::Names;
 use crate::options::{Described, Options};
 use crate::shards::Shards;
-use crate::text::printable;
-use crate::{Description, Error, Report, arch, config, matching, packed};
+use crate::{Description, Error, Report, arch, config, matching};
 
 /// A file that describes its model and has each of its tensors, no other, all of the right shape and type.
 ///
@@ -38,9 +37,6 @@ pub struct Checkpoint<'a> {
 impl<'a> Checkpoint<'a> {
     /// Checks a file against its own description or, if it has none, against the model that the options name.
     pub(crate) fn open(shards: Shards<'a>, options: &Options) -> Result<Self, Error> {
-        if let Some(file) = shards.only().filter(|file| packed::is_packed(file)) {
-            return Err(Error::Packed { file: file.label().into() });
-        }
         let tensors: Vec<_> = shards.tensors().collect();
         let names = Names::new(shards.label(), &tensors, options.prefix.as_deref(), &options.ignored)?;
         let contents = Contents { shards, names };
@@ -52,9 +48,7 @@ impl<'a> Checkpoint<'a> {
                 return Err(Error::NoDescription { file: contents.label().into(), known: arch::known() });
             }
         };
-        if let (Some(_), Some(name)) = (text, options.arch.as_deref()) {
-            warnings.push(ignored_arch(name));
-        }
+        warnings.extend(options.ignored_arch().filter(|_| text.is_some()));
         warnings.extend_from_slice(contents.names.notes());
         let described = options.describe(config, said, warnings)?;
         let buffer = Vec::with_capacity(contents.largest_made());
@@ -113,11 +107,6 @@ impl Tensors for Checkpoint<'_> {
         // By the number of values: the shape was checked when the file was opened, and may be asked for as a vector.
         self.contents.tensor(name, shape.iter().product(), &mut self.buffer)
     }
-}
-
-/// The warning about a name that is not needed.
-pub(crate) fn ignored_arch(name: &str) -> String {
-    format!("arch {} is ignored: the file describes itself", printable(name))
 }
 
 /// Reads the description, then holds the tensors against it before anything of the size it claims is built.

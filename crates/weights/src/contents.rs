@@ -2,8 +2,8 @@
 
 use vit::{Config, TensorName};
 
-use crate::convert::{FLOATS, all_finite};
 use crate::names::{Entry, Names};
+use crate::safetensors::convert::{FLOATS, all_finite};
 use crate::shards::Shards;
 use crate::values::not_finite;
 use crate::{Error, Problem, ProblemKind};

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use crate::options::Options;
+use crate::packed_file::read::{self, is_packed};
 use crate::shards::Shards;
-use crate::{Checkpoint, Error, LoadedModel, TensorFile, packed};
+use crate::{Checkpoint, Error, LoadedModel, TensorFile};
 
 /// Options of loading a model: what the file does not say, or says otherwise than it is wanted.
 ///
@@ -94,32 +95,31 @@ impl Loader {
     /// rearranges every value, and the mapped pages would count on top of the packed ones (deit_tiny as F32: 25 MB
     /// resident at the peak this way, 47 MB through a map, equally fast).
     ///
-    /// Of a packed file no value is looked at: [`LoadedModel::verify`] does so.
+    /// A packed file is read into memory; its values are not looked at, which [`LoadedModel::verify`] does. To use them
+    /// where they are, map the file (`load_mmap`, feature `mmap`) or load from memory.
     ///
     /// ```
     /// let error = weights::Loader::new().arch("deit_tiny").load("nowhere/model.safetensors").unwrap_err();
     /// assert!(matches!(error, weights::Error::Io { .. }));
     /// ```
-    pub fn load(&self, path: impl AsRef<Path>) -> Result<LoadedModel, Error> {
+    pub fn load(&self, path: impl AsRef<Path>) -> Result<LoadedModel<'static>, Error> {
         self.load_file(TensorFile::from_file(path)?)
     }
 
     /// Loads a checkpoint or a packed file that is in memory already: embedded in a program, or fetched by one.
     ///
+    /// The weights of a packed file are borrowed, without a copy, if the bytes begin on a 64-byte boundary.
+    ///
     /// ```
     /// assert!(weights::Loader::new().from_bytes(b"no checkpoint").is_err());
     /// ```
-    pub fn from_bytes(&self, bytes: &[u8]) -> Result<LoadedModel, Error> {
+    pub fn from_bytes<'a>(&self, bytes: &'a [u8]) -> Result<LoadedModel<'a>, Error> {
         self.load_file(TensorFile::from_bytes(bytes)?)
     }
 
     /// Loads from a file that is open, mapped or in memory.
-    pub(crate) fn load_file(&self, file: TensorFile) -> Result<LoadedModel, Error> {
-        if packed::is_packed(&file) {
-            packed::open(file, &self.options)
-        } else {
-            LoadedModel::new(self.checkpoint(file)?)
-        }
+    pub(crate) fn load_file<'a>(&self, file: TensorFile<'a>) -> Result<LoadedModel<'a>, Error> {
+        if is_packed(&file) { read::open(file, &self.options) } else { LoadedModel::new(self.checkpoint(file)?) }
     }
 
     /// Checks a checkpoint without packing it; [`LoadedModel::new`] does that.
@@ -134,6 +134,9 @@ impl Loader {
     /// # Ok::<(), weights::Error>(())
     /// ```
     pub fn checkpoint<'a>(&self, file: TensorFile<'a>) -> Result<Checkpoint<'a>, Error> {
+        if is_packed(&file) {
+            return Err(Error::Packed { file: file.label().into() });
+        }
         Checkpoint::open(Shards::single(file), &self.options)
     }
 }
@@ -144,6 +147,6 @@ impl Loader {
 /// let error = weights::load("nowhere/model.safetensors").unwrap_err();
 /// assert!(matches!(error, weights::Error::Io { .. }));
 /// ```
-pub fn load(path: impl AsRef<Path>) -> Result<LoadedModel, Error> {
+pub fn load(path: impl AsRef<Path>) -> Result<LoadedModel<'static>, Error> {
     Loader::new().load(path)
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use vit::{Config, TensorName};
 
 use crate::contents::{Contents, gamma_of};
-use crate::convert::{FLOAT_NAMES, FLOATS};
 use crate::names::{Entry, is_buffer, is_unused};
+use crate::safetensors::convert::{FLOAT_NAMES, FLOATS};
 use crate::text::{nearest, printable};
 use crate::{Error, Problem, ProblemKind, Report, TensorInfo};
 

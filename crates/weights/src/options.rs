@@ -48,6 +48,12 @@ impl Options {
         Ok(Described { description, warnings, assumed })
     }
 
+    /// The warning about a model's name that a file makes needless by describing itself.
+    pub(crate) fn ignored_arch(&self) -> Option<String> {
+        let name = self.arch.as_deref().map(printable)?;
+        Some(format!("arch {name} is ignored: the file describes itself"))
+    }
+
     fn said(&self, config: &Config) -> Result<Said, Error> {
         let advice = format!("what can be set: {}", alternatives(IMAGE_KEYS));
         let mut report = Report::new("settings").advising(advice);

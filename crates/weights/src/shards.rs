@@ -22,11 +22,6 @@ impl<'a> Shards<'a> {
         &self.label
     }
 
-    /// The only file, if there is one.
-    pub(crate) fn only(&self) -> Option<&TensorFile<'a>> {
-        if let [file] = &self.files[..] { Some(file) } else { None }
-    }
-
     /// The metadata entry `key` of the first file that has it.
     pub(crate) fn metadata(&self, key: &str) -> Option<&str> {
         self.files.iter().find_map(|file| file.metadata(key))

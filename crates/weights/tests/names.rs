@@ -15,8 +15,8 @@ fn logits(loaded: &LoadedModel) -> Vec<u32> {
     logits.into_iter().map(f32::to_bits).collect()
 }
 
-fn loaded(builder: &Builder) -> LoadedModel {
-    from_bytes(&builder.bytes(), None).unwrap()
+fn loaded(builder: &Builder) -> LoadedModel<'static> {
+    from_bytes(&builder.bytes(), None).and_then(LoadedModel::into_owned).unwrap()
 }
 
 fn message(loader: &Loader, builder: &Builder) -> String {
@@ -83,10 +83,11 @@ fn tensors_of_others_are_reported_each_once_and_left_out_on_demand() {
         );
         let loader =
             Loader::new().ignore("n_averaged").ignore("criterion.*").ignore("opt*").ignore("*.num_batches_tracked");
-        let loaded = loader.from_bytes(&builder.bytes()).unwrap();
+        let loaded = loader.from_bytes(&builder.bytes()).and_then(LoadedModel::into_owned).unwrap();
         assert_eq!((logits(&loaded), loaded.warnings()), (expected.clone(), &[][..]));
     }
-    let loaded = Loader::new().ignore("criterion.*").from_bytes(&good().bytes()).unwrap();
+    let loaded =
+        Loader::new().ignore("criterion.*").from_bytes(&good().bytes()).and_then(LoadedModel::into_owned).unwrap();
     assert_eq!(loaded.warnings(), ["no tensor is ignored: none matches criterion.*"]);
     let without = Loader::new().ignore("*.norm1.bias");
     says(&message(&without, &good()), &["1 problem\n", "`blocks.0.norm1.bias` is missing"]);
@@ -107,7 +108,9 @@ fn one_of_two_models_is_chosen() {
     let error = Loader::new().from_bytes(&builder.bytes()).unwrap_err();
     assert!(matches!(error, Error::SeveralModels { .. }), "{error}");
     says(&error.to_string(), &["several models", "`ema.` and `model.`", "such as --prefix 'model.'"]);
-    let with = |prefix: &str| Loader::new().prefix(prefix).from_bytes(&builder.bytes()).unwrap();
+    let with = |prefix: &str| {
+        Loader::new().prefix(prefix).from_bytes(&builder.bytes()).and_then(LoadedModel::into_owned).unwrap()
+    };
     assert_eq!(logits(&with("model.")), logits(&loaded(&good())));
     assert_ne!(logits(&with("ema.")), logits(&loaded(&good())));
     assert_eq!(logits(&with("ema")), logits(&with("ema.")));
@@ -119,7 +122,11 @@ fn one_of_two_models_is_chosen() {
     // One of them may have no prefix, or one that goes on from the other's.
     for (first, second) in [("", "ema."), ("model.", "model.ema.")] {
         let builder = two(first, second);
-        let with = |prefix: &str| logits(&Loader::new().prefix(prefix).from_bytes(&builder.bytes()).unwrap());
+        let with = |prefix: &str| {
+            logits(
+                &Loader::new().prefix(prefix).from_bytes(&builder.bytes()).and_then(LoadedModel::into_owned).unwrap(),
+            )
+        };
         assert_eq!(with(first), logits(&loaded(&good())));
         assert_ne!(with(second), with(first));
         let mut builder = builder.clone();
@@ -130,7 +137,12 @@ fn one_of_two_models_is_chosen() {
     let mut builder = two("model.", "ema.");
     builder.tensors.push(foreign("n_averaged"));
     says(&message(&Loader::new().prefix("ema."), &builder), &["1 problem\n", "`n_averaged` is extra"]);
-    let without = Loader::new().ignore("model.*").ignore("n_averaged").from_bytes(&builder.bytes()).unwrap();
+    let without = Loader::new()
+        .ignore("model.*")
+        .ignore("n_averaged")
+        .from_bytes(&builder.bytes())
+        .and_then(LoadedModel::into_owned)
+        .unwrap();
     assert_eq!(logits(&without), logits(&with("ema.")));
     says(&message(&Loader::new().prefix("x."), &Builder { tensors: vec![], ..good() }), &["found no model at all"]);
 }

@@ -3,9 +3,8 @@
 mod common;
 
 use std::convert::Infallible;
-use std::path::Path;
 
-use common::{checkpoint_of, edited, from_bytes, loader, packed, raw, small, small_swin, small_t2t};
+use common::{aligned, checkpoint_of, edited, from_bytes, loader, packed, raw, small, small_swin, small_t2t};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use vit::{Config, Level, PACKED_VERSION, Rescale, TensorName, Tensors, Tokens, VitConfig};
@@ -48,7 +47,6 @@ fn complaint(bytes: &[u8]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.packed");
     std::fs::write(&path, bytes).unwrap();
-    set_read_only(&path);
     let from_file = load(&path).expect_err("damaged files are errors").to_string();
     let from_memory = from_bytes(bytes, None).unwrap_err().to_string();
     assert_eq!(from_file.replace(&path.display().to_string(), "(bytes in memory)"), from_memory);
@@ -63,36 +61,34 @@ fn says(message: &str, words: &[&str]) {
     }
 }
 
-fn set_read_only(path: &Path) {
-    let mut permissions = std::fs::metadata(path).unwrap().permissions();
-    permissions.set_readonly(true);
-    std::fs::set_permissions(path, permissions).unwrap();
-}
-
 #[test]
 fn every_way_in_gives_the_checkpoints_logits() {
     let folder = tempfile::tempdir().unwrap();
     for config in models() {
-        let whole = from_bytes(&checkpoint_of(config).bytes(), None).unwrap();
+        let checkpoint = checkpoint_of(config).bytes();
+        let whole = from_bytes(&checkpoint, None).unwrap();
         let path = folder.path().join("x.packed");
         let len = save_packed(&path, &whole).unwrap();
         let bytes = std::fs::read(&path).unwrap();
-        set_read_only(&path);
         assert_eq!(bytes.len() as u64, len);
-        let writable = folder.path().join("writable.packed");
-        std::fs::write(&writable, &bytes).unwrap();
         let misaligned = folder.path().join("misaligned.packed");
         std::fs::write(&misaligned, edited(&bytes, 1, |_, _| {})).unwrap();
-        set_read_only(&misaligned);
-        // SAFETY: nobody else knows the folder, and nothing writes to the file while it is mapped.
-        let mapped = unsafe { Loader::new().load_mmap(&writable) };
-        for (way, loaded) in [
-            ("mapped", load(&path)),
-            ("read", load(&writable)),
-            ("misaligned", load(&misaligned)),
-            ("in memory", from_bytes(&bytes, None)),
-            ("mapped by the caller", mapped),
-        ] {
+        let [on_a_line, off_it] = [0, 1].map(|shift| aligned(&bytes, shift));
+        let ways = [
+            ("read", load(&path)),
+            ("read from a misaligned file", load(&misaligned)),
+            ("borrowed", from_bytes(&on_a_line, None)),
+            ("copied", from_bytes(&off_it, None)),
+        ];
+        // SAFETY: nobody else knows the folder, and nothing writes to the files while they are mapped.
+        #[cfg(feature = "mmap")]
+        let ways = ways.into_iter().chain(unsafe {
+            [
+                ("mapped", Loader::new().load_mmap(&path)),
+                ("mapped from a misaligned file", Loader::new().load_mmap(&misaligned)),
+            ]
+        });
+        for (way, loaded) in ways {
             let loaded = loaded.unwrap();
             assert_eq!((loaded.description(), loaded.warnings()), (whole.description(), &[][..]), "{way}");
             assert_eq!(loaded.weight_bytes(), whole.weight_bytes(), "{way}");
@@ -120,7 +116,8 @@ fn a_description_travels_along() {
 fn others_can_look_into_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.packed");
-    let model = from_bytes(&checkpoint_of(Config::Vit(small())).bytes(), None).unwrap();
+    let checkpoint = checkpoint_of(Config::Vit(small())).bytes();
+    let model = from_bytes(&checkpoint, None).unwrap();
     save_packed(&path, &model).unwrap();
     let bytes = std::fs::read(&path).unwrap();
     let (header, metadata) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
@@ -140,6 +137,38 @@ fn others_can_look_into_the_file() {
     assert_ne!(logits(&load(&path).unwrap()), before);
     save_packed(&path, &model).unwrap();
     assert!(std::fs::read(&path).unwrap() == bytes, "packing gives other bytes each time");
+}
+
+/// Whoever may write to the file while a model runs that was loaded from it, and whatever its permissions are.
+#[test]
+fn a_loaded_model_does_not_change_with_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.packed");
+    std::fs::write(&path, good()).unwrap();
+    let file = std::fs::File::options().write(true).open(&path).unwrap();
+    let mut permissions = file.metadata().unwrap().permissions();
+    permissions.set_readonly(true);
+    std::fs::set_permissions(&path, permissions).unwrap();
+    let loaded = load(&path).unwrap();
+    let before = (logits(&loaded), loaded.verify().unwrap());
+    let len = file.metadata().unwrap().len();
+    file.set_len(0).unwrap();
+    assert_eq!((logits(&loaded), loaded.verify().unwrap()), before);
+    file.set_len(len).unwrap(); // zeros
+    assert_eq!((logits(&loaded), loaded.verify().unwrap()), before);
+}
+
+/// As `pack` does it with settings: the description is another than the one that the first file was packed with.
+#[test]
+fn a_packed_model_described_anew_can_be_packed_again() {
+    let bytes = good();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.packed");
+    let named = Loader::new().set("name", "another").from_bytes(&bytes).unwrap();
+    save_packed(&path, &named).unwrap();
+    let loaded = load(&path).unwrap();
+    loaded.verify().unwrap();
+    assert_eq!(loaded.description().name.as_deref(), Some("another"));
 }
 
 /// What the checksum is of, for those who check it with other tools.
@@ -279,7 +308,6 @@ fn damage_is_found_when_it_is_looked_for() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.packed");
         std::fs::write(&path, &damaged).unwrap();
-        set_read_only(&path);
         let loaded = load(&path).unwrap(); // not looked for
         says(&loaded.verify().unwrap_err().to_string(), &["x.packed: damaged: "]);
         says(&save_packed(folder.path().join("y"), &loaded).unwrap_err().to_string(), &["x.packed: damaged: "]);

@@ -13,19 +13,20 @@ fn silent() -> Vec<u8> {
     builder.bytes()
 }
 
-fn set(bytes: &[u8], settings: &[(&str, &str)]) -> Result<LoadedModel, Error> {
+fn set<'a>(bytes: &'a [u8], settings: &[(&str, &str)]) -> Result<LoadedModel<'a>, Error> {
     settings.iter().fold(Loader::new(), |loader, (key, value)| loader.set(key, value)).from_bytes(bytes)
 }
 
 #[test]
 fn what_nobody_says_is_assumed_and_told() {
-    let loaded = set(&silent(), &[]).unwrap();
+    let bytes = silent();
+    let loaded = set(&bytes, &[]).unwrap();
     let [line] = loaded.assumed() else { panic!("{:?}", loaded.assumed()) };
     assert_eq!(
         line,
         "how images are prepared is not said in full; assumed mean [0.5], std [0.5], crop_pct 0.9 (resize 8), interpolation bicubic"
     );
-    let loaded = set(&silent(), &[("mean", "[0.25]"), ("crop_pct", "0.5")]).unwrap();
+    let loaded = set(&bytes, &[("mean", "[0.25]"), ("crop_pct", "0.5")]).unwrap();
     assert_eq!(
         loaded.assumed(),
         ["how images are prepared is not said in full; assumed std [0.5], interpolation bicubic"]
@@ -55,7 +56,8 @@ fn settings_win_over_the_file_with_a_warning() {
         assert_eq!(loaded.warnings(), keys.map(|key| format!("{key} is set, and wins over what the file says")));
     }
     // The file's own values are no news, and the last of two settings counts.
-    let same = set(&good().bytes(), &[("mean", "[7]"), ("mean", "[0.5]"), ("interpolation", "\"bicubic\"")]).unwrap();
+    let bytes = good().bytes();
+    let same = set(&bytes, &[("mean", "[7]"), ("mean", "[0.5]"), ("interpolation", "\"bicubic\"")]).unwrap();
     assert_eq!(same.warnings(), [""; 0]);
 }
 

@@ -2,6 +2,7 @@
 #![allow(dead_code)] // each test binary uses its part
 
 use std::fmt::Write as _;
+use std::ops::{Deref, Range};
 
 use vit::{Config, Stages, SwinConfig, TensorName, Tensors, Tokens, VitConfig};
 use weights::{Checkpoint, Description, Error, LoadedModel, Loader, Random, TensorFile};
@@ -200,8 +201,30 @@ pub fn loader(arch: Option<&str>) -> Loader {
 }
 
 /// A model from memory.
-pub fn from_bytes(bytes: &[u8], arch: Option<&str>) -> Result<LoadedModel, Error> {
+pub fn from_bytes<'a>(bytes: &'a [u8], arch: Option<&str>) -> Result<LoadedModel<'a>, Error> {
     loader(arch).from_bytes(bytes)
+}
+
+/// The bytes from `shift` bytes beyond a cache line on.
+pub fn aligned(bytes: &[u8], shift: usize) -> AlignedBytes {
+    let mut storage = vec![0; bytes.len() + 2 * 64];
+    let start = 64 - storage.as_ptr().addr() % 64 + shift;
+    storage[start..][..bytes.len()].copy_from_slice(bytes);
+    AlignedBytes { storage, range: start..start + bytes.len() }
+}
+
+/// Bytes that begin where they were asked to.
+pub struct AlignedBytes {
+    storage: Vec<u8>,
+    range: Range<usize>,
+}
+
+impl Deref for AlignedBytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.storage[self.range.clone()]
+    }
 }
 
 /// Opens and reads every value; the message of what is wrong, if anything is.

@@ -6,12 +6,14 @@ use vit::{Model, PackError, Tensors};
 
 use crate::aligned::Aligned;
 use crate::config::problem_of;
-use crate::convert::{all_finite, describe_non_finite};
 use crate::options::Described;
-use crate::packed::{Packed, Seal};
+use crate::packed_file::checksum::Checksum;
+use crate::packed_file::values::Packed;
+use crate::safetensors::convert::{all_finite, describe_non_finite};
 use crate::{Checkpoint, Description, Error, Problem, ProblemKind};
 
-/// A model and its packed weights, aligned to 64 bytes: in memory of its own, or in the map of a packed file.
+/// A model and its packed weights, aligned to 64 bytes: in memory of its own, borrowed from a packed
+/// file in memory, or in the map of one.
 ///
 /// It is `Send` and `Sync`: threads share one, each with scratch of its own.
 ///
@@ -29,15 +31,25 @@ use crate::{Checkpoint, Description, Error, Problem, ProblemKind};
 /// model.run(level, &image, &mut logits, &mut vec![0.0; model.scratch_len(level)])?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct LoadedModel {
+pub struct LoadedModel<'a> {
     description: Description,
     warnings: Vec<String>,
     assumed: Vec<String>,
-    packed: Packed,
-    seal: Option<Seal>,
+    packed: Packed<'a>,
+    recorded: Option<Recorded>,
 }
 
-impl LoadedModel {
+/// What a packed file says that it holds.
+pub(crate) struct Recorded {
+    /// The file, for messages.
+    pub file: String,
+    /// Of the description's text.
+    pub text: Checksum,
+    /// Of the text and the values after it.
+    pub whole: Checksum,
+}
+
+impl LoadedModel<'static> {
     /// Packs an opened checkpoint.
     ///
     /// ```
@@ -84,13 +96,15 @@ impl LoadedModel {
             _ => wrong_len(&label, "(packed weights)", 0, 0),
         })?;
         let (warnings, assumed) = (Vec::new(), Vec::new());
-        Ok(LoadedModel { description, warnings, assumed, packed: Packed::Owned(packed), seal: None })
+        Ok(LoadedModel { description, warnings, assumed, packed: Packed::Owned(packed), recorded: None })
     }
+}
 
+impl<'a> LoadedModel<'a> {
     /// A model over values whose number is that of the description.
-    pub(crate) fn of_packed(described: Described, packed: Packed, seal: Seal) -> Self {
+    pub(crate) fn of_packed(described: Described, packed: Packed<'a>, recorded: Recorded) -> Self {
         let Described { description, warnings, assumed } = described;
-        LoadedModel { description, warnings, assumed, packed, seal: Some(seal) }
+        LoadedModel { description, warnings, assumed, packed, recorded: Some(recorded) }
     }
 
     /// The model over the packed weights; a small value, made anew at each call.
@@ -104,6 +118,21 @@ impl LoadedModel {
     pub fn model(&self) -> Model<'_> {
         Model::new(&self.description.config, &self.packed)
             .expect("the configuration and the buffer are those that the weights were packed with")
+    }
+
+    /// The model without what it borrows, which is copied.
+    ///
+    /// ```
+    /// fn fetched(bytes: Vec<u8>) -> Result<weights::LoadedModel<'static>, weights::Error> {
+    ///     weights::Loader::new().from_bytes(&bytes)?.into_owned() // outlives the bytes
+    /// }
+    /// assert!(fetched(b"no checkpoint".to_vec()).is_err());
+    /// ```
+    pub fn into_owned(self) -> Result<LoadedModel<'static>, Error> {
+        let label = self.label().to_string();
+        let LoadedModel { description, warnings, assumed, packed, recorded } = self;
+        let packed = packed.into_owned().map_err(|len| Error::memory(&label, len))?;
+        Ok(LoadedModel { description, warnings, assumed, packed, recorded })
     }
 
     /// What the model is and how images are prepared for it.
@@ -156,17 +185,29 @@ impl LoadedModel {
     /// # }
     /// ```
     pub fn verify(&self) -> Result<String, Error> {
-        let label = self.seal.as_ref().map(|seal| &seal.file).or(self.description.name.as_ref());
-        let label = label.map_or("(model)", String::as_str);
-        if let Some(seal) = &self.seal {
-            seal.check(&self.packed)?;
+        let recorded = self.recorded.as_ref();
+        let checksum = match recorded {
+            Some(recorded) => recorded.text.then(&self.packed),
+            None => Checksum::of_text(&self.description.to_json()).then(&self.packed),
+        };
+        if let Some(Recorded { file, whole, .. }) = recorded.filter(|recorded| recorded.whole != checksum) {
+            let [expected, found] = [whole, &checksum].map(ToString::to_string);
+            return Err(Error::Checksum { file: file.clone(), expected, found });
         }
         if !all_finite(&self.packed) {
             let found = describe_non_finite(&self.packed);
-            return Err(Error::one(label, Problem::new(ProblemKind::NotFinite, "packed", "finite values", found)));
+            return Err(Error::one(
+                self.label(),
+                Problem::new(ProblemKind::NotFinite, "packed", "finite values", found),
+            ));
         }
-        let seal = || Seal::of(label, &self.description.to_json(), &self.packed).text();
-        Ok(self.seal.as_ref().map_or_else(seal, Seal::text))
+        Ok(checksum.to_string())
+    }
+
+    /// What messages call the model.
+    fn label(&self) -> &str {
+        let label = self.recorded.as_ref().map(|recorded| &recorded.file).or(self.description.name.as_ref());
+        label.map_or("(model)", String::as_str)
     }
 
     /// The values, for who writes them.
@@ -180,7 +221,7 @@ fn wrong_len(label: &str, name: &str, expected: usize, found: usize) -> Error {
     Error::one(label, Problem::new(ProblemKind::Shape, name, format!("{expected} values"), found.to_string()))
 }
 
-impl fmt::Debug for LoadedModel {
+impl fmt::Debug for LoadedModel<'_> {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.debug_struct("LoadedModel").field("description", &self.description).finish_non_exhaustive()
     }

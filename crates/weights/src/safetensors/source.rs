@@ -5,11 +5,12 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
+use crate::Error;
 use crate::error::display;
-use crate::{Error, map};
 
 pub(crate) enum Source<'a> {
     Bytes(&'a [u8]),
+    #[cfg(feature = "mmap")]
     Map(memmap2::Mmap),
     /// Locked while a piece is read, since a file has one position.
     File(Mutex<File>),
@@ -20,20 +21,9 @@ impl Source<'_> {
     pub(crate) fn bytes(&self) -> Option<&[u8]> {
         match self {
             Source::Bytes(bytes) => Some(bytes),
+            #[cfg(feature = "mmap")]
             Source::Map(map) => Some(map),
             Source::File(_) => None,
-        }
-    }
-
-    /// The file's map, made now if nobody may write to the file; else the source as it was.
-    pub(crate) fn into_map(self) -> Result<memmap2::Mmap, Self> {
-        match self {
-            Source::Map(map) => Ok(map),
-            Source::File(file) => {
-                let file = file.into_inner().unwrap_or_else(PoisonError::into_inner);
-                map::read_only(&file).ok_or(Source::File(Mutex::new(file)))
-            }
-            Source::Bytes(_) => Err(self),
         }
     }
 
