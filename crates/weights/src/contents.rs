@@ -2,8 +2,9 @@
 
 use vit::{Config, TensorName};
 
+use crate::floats::all_finite;
 use crate::names::{Entry, Names};
-use crate::safetensors::convert::{FLOATS, all_finite};
+use crate::safetensors::convert::FLOATS;
 use crate::shards::Shards;
 use crate::values::not_finite;
 use crate::{Error, Problem, ProblemKind};

@@ -21,48 +21,93 @@
 //! ready to run. [`save`] writes checkpoints, [`save_packed`] the packed files that run where they lie, [`write_tensors`]
 //! any tensors; [`Random`] makes weights up.
 
+#![cfg_attr(not(feature = "std"), no_std)]
 #![deny(unsafe_code)]
 
+// Without the standard library.
+mod floats;
+mod keys;
+mod packed_file;
+mod words;
+
+#[cfg(feature = "std")]
 mod aligned;
+#[cfg(feature = "std")]
 mod arch;
+#[cfg(feature = "std")]
 mod checkpoint;
+#[cfg(feature = "std")]
 mod config;
+#[cfg(feature = "std")]
 mod contents;
+#[cfg(feature = "std")]
 mod description;
+#[cfg(feature = "std")]
 mod error;
+#[cfg(feature = "std")]
 mod json;
+#[cfg(feature = "std")]
 mod loaded;
+#[cfg(feature = "std")]
 mod loader;
+#[cfg(feature = "std")]
 mod matching;
 #[cfg(feature = "mmap")]
 #[allow(unsafe_code)]
 mod mmap;
+#[cfg(feature = "std")]
 mod names;
+#[cfg(feature = "std")]
 mod options;
+#[cfg(feature = "write")]
 mod output;
-mod packed_file;
+#[cfg(feature = "std")]
 mod preparation;
+#[cfg(feature = "std")]
 mod random;
+#[cfg(feature = "std")]
 mod report;
+#[cfg(feature = "std")]
 mod safetensors;
+#[cfg(feature = "std")]
 mod settings;
+#[cfg(feature = "std")]
 mod shards;
+#[cfg(feature = "std")]
 mod text;
+#[cfg(feature = "std")]
 mod values;
-mod words;
 
-pub use crate::safetensors::{RowWriter, TensorFile, TensorInfo, save, write_tensors};
+#[cfg(feature = "write")]
+pub use crate::safetensors::{RowWriter, save, write_tensors};
+#[cfg(feature = "std")]
+pub use crate::safetensors::{TensorFile, TensorInfo};
+#[cfg(feature = "std")]
 pub use ::safetensors::Dtype;
+#[cfg(feature = "std")]
 pub use aligned::Aligned;
+#[cfg(feature = "std")]
 pub use arch::named;
+#[cfg(feature = "std")]
 pub use checkpoint::Checkpoint;
+#[cfg(feature = "std")]
 pub use description::Description;
+#[cfg(feature = "std")]
 pub use error::{Error, SystemError};
+#[cfg(feature = "std")]
 pub use loaded::LoadedModel;
+#[cfg(feature = "std")]
 pub use loader::{Loader, load};
+#[cfg(feature = "write")]
 pub use output::{Output, is_same_file, remove_unfinished};
+#[cfg(feature = "write")]
 pub use packed_file::save_packed;
+pub use packed_file::{Label, PackedError, PackedFile};
+#[cfg(feature = "std")]
 pub use preparation::{Interpolation, Preparation, UnknownInterpolation};
+#[cfg(feature = "std")]
 pub use random::Random;
+#[cfg(feature = "std")]
 pub use report::{Problem, ProblemKind, Report};
+#[cfg(feature = "std")]
 pub use settings::named_with;

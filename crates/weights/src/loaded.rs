@@ -6,10 +6,11 @@ use vit::{Model, PackError, Tensors};
 
 use crate::aligned::Aligned;
 use crate::config::problem_of;
+use crate::floats::all_finite;
 use crate::options::Described;
 use crate::packed_file::checksum::Checksum;
 use crate::packed_file::values::Packed;
-use crate::safetensors::convert::{all_finite, describe_non_finite};
+use crate::safetensors::convert::describe_non_finite;
 use crate::{Checkpoint, Description, Error, Problem, ProblemKind};
 
 /// A model and its packed weights, aligned to 64 bytes: in memory of its own, borrowed from a packed
@@ -210,7 +211,8 @@ impl<'a> LoadedModel<'a> {
         label.map_or("(model)", String::as_str)
     }
 
-    /// The values, for who writes them.
+    /// The values, to write them.
+    #[cfg(feature = "write")]
     pub(crate) fn packed(&self) -> &[f32] {
         &self.packed
     }

@@ -4,6 +4,7 @@ pub(crate) mod convert;
 mod file;
 mod header;
 mod source;
+#[cfg(feature = "write")]
 mod write;
 
 pub use file::TensorFile;
@@ -11,4 +12,5 @@ pub use header::TensorInfo;
 pub(crate) use source::Source;
 #[cfg(feature = "mmap")]
 pub(crate) use source::open;
+#[cfg(feature = "write")]
 pub use write::{RowWriter, save, write_tensors};

@@ -2,7 +2,8 @@
 
 use safetensors::Dtype;
 
-use crate::safetensors::convert::{all_finite, describe_non_finite};
+use crate::floats::all_finite;
+use crate::safetensors::convert::describe_non_finite;
 use crate::{Problem, ProblemKind, TensorInfo};
 
 /// The problem of a tensor with NaN or infinite values, or with values beyond the range of f32.

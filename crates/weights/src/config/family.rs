@@ -1,11 +1,12 @@
 //! What the entry says about the model itself: the keys of every family, and what a family adds to them.
 
-use vit::{Config, ConfigError, MAX_SIZE, Rescale};
+use vit::{Config, ConfigError};
 
-use super::values::{Value, set};
+use super::values::Value;
 use super::{swin, vit as plain};
 use crate::json::for_each_entry;
-use crate::{Problem, ProblemKind, Report, words};
+use crate::keys::{Shared, Value as _};
+use crate::{Problem, ProblemKind, Report};
 
 /// Keys that every family has.
 #[rustfmt::skip]
@@ -52,69 +53,22 @@ pub(super) fn named_in(text: &str) -> Box<dyn Family> {
     named.or(suiting).unwrap_or(FAMILIES[0].1)()
 }
 
-/// Places of the values that every family has.
-pub(super) struct Shared<'a> {
-    pub image_size: &'a mut usize,
-    pub patch_size: &'a mut usize,
-    pub in_channels: &'a mut usize,
-    pub num_classes: &'a mut usize,
-    pub dim: &'a mut usize,
-    pub mlp_ratio: &'a mut f64,
-    pub qkv_bias: &'a mut bool,
-    pub layer_norm_eps: &'a mut f64,
-    pub shuffle: &'a mut bool,
-    pub rescale: &'a mut Rescale,
+/// Takes the impossible part out of what every family has; false if no single key is to blame.
+pub(super) fn make_possible(shared: Shared, error: &ConfigError) -> bool {
+    match *error {
+        ConfigError::NotDivisible { divisor_key: "patch_size", .. } => *shared.patch_size = *shared.image_size,
+        ConfigError::NotPositive { key: "mlp_ratio", .. } | ConfigError::OutOfRange { key: "dim * mlp_ratio", .. } => {
+            *shared.mlp_ratio = 1.0
+        }
+        ConfigError::NotPositive { key: "layer_norm_eps", .. } => *shared.layer_norm_eps = 1e-6,
+        _ => return false,
+    }
+    true
 }
 
-/// The places in a configuration of any family.
-macro_rules! shared {
-    ($config:expr) => {
-        $crate::config::family::Shared {
-            image_size: &mut $config.image_size,
-            patch_size: &mut $config.patch_size,
-            in_channels: &mut $config.in_channels,
-            num_classes: &mut $config.num_classes,
-            dim: &mut $config.dim,
-            mlp_ratio: &mut $config.mlp_ratio,
-            qkv_bias: &mut $config.qkv_bias,
-            layer_norm_eps: &mut $config.layer_norm_eps,
-            shuffle: &mut $config.shuffle,
-            rescale: &mut $config.rescale,
-        }
-    };
-}
-pub(super) use shared;
-
-impl Shared<'_> {
-    pub(super) fn set(self, mut value: Value) {
-        match value.key {
-            "image_size" => set(self.image_size, value.size(MAX_SIZE)),
-            "patch_size" => set(self.patch_size, value.size(MAX_SIZE)),
-            "in_channels" => set(self.in_channels, value.size(MAX_SIZE)),
-            "num_classes" => set(self.num_classes, value.count(MAX_SIZE)),
-            "dim" => set(self.dim, value.size(MAX_SIZE)),
-            "mlp_ratio" => set(self.mlp_ratio, value.positive()),
-            "layer_norm_eps" => set(self.layer_norm_eps, value.positive()),
-            "qkv_bias" => set(self.qkv_bias, value.switch()),
-            "shuffle" => set(self.shuffle, value.switch()),
-            "rescale" => {
-                set(self.rescale, value.word(words::RESCALES.map(|rescale| (words::rescale(rescale), rescale))))
-            }
-            _ => set(&mut (), value.word(FAMILIES.map(|(arch, _)| (arch, ())))),
-        }
-    }
-
-    /// Takes the impossible part out; false if no single key is to blame.
-    pub(super) fn make_possible(self, error: &ConfigError) -> bool {
-        match *error {
-            ConfigError::NotDivisible { divisor_key: "patch_size", .. } => *self.patch_size = *self.image_size,
-            ConfigError::NotPositive { key: "mlp_ratio", .. }
-            | ConfigError::OutOfRange { key: "dim * mlp_ratio", .. } => *self.mlp_ratio = 1.0,
-            ConfigError::NotPositive { key: "layer_norm_eps", .. } => *self.layer_norm_eps = 1e-6,
-            _ => return false,
-        }
-        true
-    }
+/// Sees that `arch`, the key by which the family was found, is a word for one.
+pub(super) fn check_arch(mut value: Value) {
+    value.word(FAMILIES.map(|(arch, _)| (arch, ())));
 }
 
 /// More than the impossibilities that one configuration can have.

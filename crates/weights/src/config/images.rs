@@ -2,7 +2,8 @@
 
 use vit::Config;
 
-use super::values::{Value, set};
+use super::values::Value;
+use crate::keys::{Value as _, set};
 use crate::{Description, Interpolation, Preparation, Problem, ProblemKind, Report};
 
 /// The keys, in the order that messages list them.

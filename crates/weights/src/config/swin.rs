@@ -1,10 +1,11 @@
 //! The keys of a hierarchical model: Swin.
 
-use vit::{Config, ConfigError, MAX_DEPTH, MAX_SIZE, Stages, SwinConfig};
+use vit::{Config, ConfigError, MAX_SIZE, Stages, SwinConfig};
 
-use super::family::{Family, check_possible, shared};
-use super::values::{Value, set};
+use super::family::{self, Family, check_arch, check_possible};
+use super::values::Value;
 use crate::Report;
+use crate::keys::{set_swin, shared};
 
 pub(super) fn new() -> Box<dyn Family> {
     Box::new(SwinConfig::default())
@@ -20,11 +21,8 @@ impl Family for SwinConfig {
     }
 
     fn set(&mut self, mut value: Value) {
-        match value.key {
-            "depths" => set(&mut self.depths, value.stages(MAX_DEPTH)),
-            "heads" => set(&mut self.heads, value.stages(MAX_SIZE)),
-            "window" => set(&mut self.window, value.stages_or_one(MAX_SIZE)),
-            _ => shared!(self).set(value),
+        if !set_swin(self, &mut value) {
+            check_arch(value);
         }
     }
 
@@ -75,7 +73,7 @@ fn make_possible(config: &mut SwinConfig, error: &ConfigError) -> bool {
         }
         ConfigError::NotDivisible { divisor_key: "patch_size", .. } => set_any_map(config),
         ConfigError::Windows { .. } => set_any_map(config),
-        _ => return shared!(config).make_possible(error),
+        _ => return family::make_possible(shared!(config), error),
     }
     true
 }

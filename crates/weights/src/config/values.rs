@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use vit::{MAX_STAGES, Stages};
 
 use crate::json::Short;
+use crate::keys;
 use crate::text::{alternatives, nearest, printable};
 use crate::{Problem, ProblemKind, Report};
 
@@ -34,37 +35,6 @@ impl Value<'_> {
         self.check(expected, |_| true)
     }
 
-    pub fn size(&mut self, max: usize) -> Option<usize> {
-        self.check(&format!("a whole number from 1 to {max}"), |size| (1..=max).contains(size))
-    }
-
-    /// A whole number that may be zero.
-    pub fn count(&mut self, max: usize) -> Option<usize> {
-        self.check(&format!("a whole number from 0 to {max}"), |count| (0..=max).contains(count))
-    }
-
-    /// One number for all stages, or a list with one for each.
-    pub fn stages_or_one(&mut self, max: usize) -> Option<Stages> {
-        if self.text.get().starts_with('[') { self.stages(max) } else { self.size(max).map(Stages::single) }
-    }
-
-    /// A number for each stage.
-    pub fn stages(&mut self, max: usize) -> Option<Stages> {
-        let good = |list: &Short<usize, MAX_STAGES>| {
-            !list.0.is_empty() && list.0.iter().all(|number| (1..=max).contains(number))
-        };
-        let expected = format!("a list of 1 to {MAX_STAGES} whole numbers from 1 to {max}");
-        self.check(&expected, good).and_then(|list| Stages::new(&list.0))
-    }
-
-    pub fn positive(&mut self) -> Option<f64> {
-        self.check("a finite number above 0", |x: &f64| x.is_finite() && *x > 0.0)
-    }
-
-    pub fn switch(&mut self) -> Option<bool> {
-        self.take("true or false")
-    }
-
     pub fn finite_list(&mut self) -> Option<Vec<f32>> {
         self.check("a list of finite numbers", |list: &Vec<f32>| list.iter().all(|x| x.is_finite()))
     }
@@ -73,9 +43,42 @@ impl Value<'_> {
         let good = |list: &Vec<f32>| list.iter().all(|x| x.is_finite() && *x > 0.0);
         self.check("a list of finite numbers above 0", good)
     }
+}
 
-    /// One of a few words.
-    pub fn word<T: Copy, const N: usize>(&mut self, words: [(&str, T); N]) -> Option<T> {
+impl keys::Value for Value<'_> {
+    fn key(&self) -> &str {
+        self.key
+    }
+
+    fn size(&mut self, max: usize) -> Option<usize> {
+        self.check(&format!("a whole number from 1 to {max}"), |size| (1..=max).contains(size))
+    }
+
+    fn count(&mut self, max: usize) -> Option<usize> {
+        self.check(&format!("a whole number from 0 to {max}"), |count| (0..=max).contains(count))
+    }
+
+    fn stages_or_one(&mut self, max: usize) -> Option<Stages> {
+        if self.text.get().starts_with('[') { self.stages(max) } else { self.size(max).map(Stages::single) }
+    }
+
+    fn stages(&mut self, max: usize) -> Option<Stages> {
+        let good = |list: &Short<usize, MAX_STAGES>| {
+            !list.0.is_empty() && list.0.iter().all(|number| (1..=max).contains(number))
+        };
+        let expected = format!("a list of 1 to {MAX_STAGES} whole numbers from 1 to {max}");
+        self.check(&expected, good).and_then(|list| Stages::new(&list.0))
+    }
+
+    fn positive(&mut self) -> Option<f64> {
+        self.check("a finite number above 0", |x: &f64| x.is_finite() && *x > 0.0)
+    }
+
+    fn switch(&mut self) -> Option<bool> {
+        self.take("true or false")
+    }
+
+    fn word<T: Copy, const N: usize>(&mut self, words: [(&str, T); N]) -> Option<T> {
         let names = words.map(|(word, _)| word);
         let expected = alternatives(names);
         let word: String = self.take(&expected)?;
@@ -84,12 +87,5 @@ impl Value<'_> {
             self.report.push(self.problem(expected).near(nearest(&word, names)));
         }
         found.map(|(_, meaning)| *meaning)
-    }
-}
-
-/// Puts the value in its place, if there is one.
-pub(super) fn set<T>(place: &mut T, value: Option<T>) {
-    if let Some(value) = value {
-        *place = value;
     }
 }

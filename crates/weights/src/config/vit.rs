@@ -1,10 +1,11 @@
 //! The keys of a plain vision transformer: DeiT and T2T-ViT.
 
-use vit::{Config, ConfigError, MAX_DEPTH, MAX_SIZE, Tokens, VitConfig};
+use vit::{Config, ConfigError, Tokens, VitConfig};
 
-use super::family::{Family, check_possible, shared};
-use super::values::{Value, set};
-use crate::{Problem, ProblemKind, Report, words};
+use super::family::{self, Family, check_arch, check_possible};
+use super::values::Value;
+use crate::keys::{set_plain, shared};
+use crate::{Problem, ProblemKind, Report};
 
 pub(super) fn new() -> Box<dyn Family> {
     Box::new(VitConfig::default())
@@ -32,20 +33,8 @@ impl Family for VitConfig {
     }
 
     fn set(&mut self, mut value: Value) {
-        match value.key {
-            "depth" => set(&mut self.depth, value.size(MAX_DEPTH)),
-            "heads" => set(&mut self.heads, value.size(MAX_SIZE)),
-            "tokens" => set(&mut self.tokens, value.word(words::TOKENS.map(|tokens| (words::tokens(tokens), tokens)))),
-            "class_token" => set(&mut self.class_token, value.switch()),
-            "distilled" => set(&mut self.distilled, value.switch()),
-            "register_tokens" => set(&mut self.register_tokens, value.count(MAX_SIZE)),
-            "embed_class_token" => set(&mut self.embed_class_token, value.switch()),
-            "embed_registers" => set(&mut self.embed_registers, value.switch()),
-            "pre_norm" => set(&mut self.pre_norm, value.switch()),
-            "qk_norm" => set(&mut self.qk_norm, value.switch()),
-            "pool" => set(&mut self.pool, value.word(words::POOLS.map(|pool| (words::pool(pool), pool)))),
-            "norm_after_pool" => set(&mut self.norm_after_pool, value.switch()),
-            _ => shared!(self).set(value),
+        if !set_plain(self, &mut value) {
+            check_arch(value);
         }
     }
 
@@ -88,7 +77,7 @@ fn make_possible(config: &mut VitConfig, error: &ConfigError) -> bool {
         ConfigError::NotDivisible { divisor_key: "heads", .. } => config.heads = 1,
         ConfigError::Conflict { first: "class_token false", .. } => config.class_token = true,
         ConfigError::Conflict { .. } => (config.norm_after_pool, config.distilled) = (false, false),
-        _ => return shared!(config).make_possible(error),
+        _ => return family::make_possible(shared!(config), error),
     }
     true
 }

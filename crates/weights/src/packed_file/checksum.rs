@@ -5,7 +5,7 @@ use core::fmt;
 
 use crc32fast::Hasher;
 
-use crate::safetensors::convert::little_endian;
+use crate::floats::little_endian;
 
 /// What the written form begins with.
 const ALGORITHM: &str = "crc32:";
@@ -18,6 +18,13 @@ impl Checksum {
     /// Of a description's text.
     pub(crate) fn of_text(text: &str) -> Self {
         Checksum(crc32fast::hash(text.as_bytes()))
+    }
+
+    /// Of what this is the checksum of and the text after it.
+    pub(super) fn then_text(self, text: &str) -> Self {
+        let mut hasher = Hasher::new_with_initial(self.0);
+        hasher.update(text.as_bytes());
+        Checksum(hasher.finalize())
     }
 
     /// Of what this is the checksum of and the values after it.

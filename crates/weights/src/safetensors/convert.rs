@@ -27,17 +27,6 @@ pub(crate) fn convert(dtype: Dtype, bytes: &[u8], out: &mut [f32]) {
     }
 }
 
-/// The values' bytes as a file has them, piece by piece.
-pub(crate) fn little_endian<E>(values: &[f32], mut each: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
-    let mut piece = [0; 4096];
-    for values in values.chunks(piece.len() / size_of::<f32>()) {
-        let (places, _) = piece.as_chunks_mut();
-        places.iter_mut().zip(values).for_each(|(place, value)| *place = value.to_le_bytes());
-        each(&piece[..size_of_val(values)])?;
-    }
-    Ok(())
-}
-
 /// Bytes read as they lie in the file, in this machine's order.
 pub(crate) fn from_little_endian(values: &mut [f32]) {
     if cfg!(target_endian = "big") {
@@ -62,12 +51,6 @@ fn each<const SIZE: usize>(bytes: &[u8], out: &mut [f32], value: impl Fn([u8; SI
     }
 }
 
-/// Whether no value is NaN or infinite. A maximum over exponents, which compilers turn into vectors.
-pub(crate) fn all_finite(values: &[f32]) -> bool {
-    let exponent = f32::INFINITY.to_bits();
-    values.iter().fold(0, |max, value| (value.to_bits() & exponent).max(max)) < exponent
-}
-
 /// What is wrong with values of which some are not finite.
 pub(crate) fn describe_non_finite(values: &[f32]) -> String {
     let nan = values.iter().filter(|value| value.is_nan()).count();
@@ -79,6 +62,7 @@ pub(crate) fn describe_non_finite(values: &[f32]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::floats::all_finite;
 
     #[test]
     fn half_precision_widens_exactly() {

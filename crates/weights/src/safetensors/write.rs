@@ -8,9 +8,9 @@ use safetensors::tensor::TensorInfo;
 use serde::{Serialize, Serializer};
 use vit::{TensorName, Tensors};
 
-use super::convert::little_endian;
 use super::header::PREFIX;
 use crate::aligned::ALIGNMENT;
+use crate::floats::little_endian;
 use crate::{Description, Error, Output, Problem, ProblemKind};
 
 /// The metadata, by its keys.
