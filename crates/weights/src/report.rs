@@ -27,7 +27,7 @@ pub enum ProblemKind {
     Extra,
     /// The shape is another than the configuration gives.
     Shape,
-    /// The values are not F32, F16 or BF16.
+    /// The values are not F32, F16, BF16 or F64.
     Type,
     /// Some values are NaN or infinite.
     NotFinite,

@@ -2,10 +2,10 @@
 
 mod common;
 
-use common::{aligned, edited, packed, small, small_swin, small_t2t};
+use common::{aligned, edited, levels, packed, small, small_swin, small_t2t};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use vit::{Config, ConfigError, Level, PACKED_VERSION, Pool, Rescale, Stages, SwinConfig, Tokens, VitConfig};
+use vit::{Config, ConfigError, PACKED_VERSION, Pool, Rescale, Stages, SwinConfig, Tokens, VitConfig};
 use weights::{Description, LoadedModel, Loader, PackedError, PackedFile, Random};
 
 fn good() -> Vec<u8> {
@@ -44,7 +44,7 @@ fn what_is_lent_is_what_is_loaded() {
         assert!(bytes.as_ptr_range().contains(&file.weights().as_ptr().cast()), "the weights are in the bytes");
         let loaded = Loader::new().from_bytes(&bytes).unwrap();
         let image: Vec<f32> = (0..config.image_len()).map(|i| (i % 251) as f32 / 125.0 - 1.0).collect();
-        for level in Level::available() {
+        for level in levels().into_iter() {
             let [ours, theirs] = [file.model(), loaded.model()].map(|model| {
                 let mut logits = vec![f32::NAN; config.outputs()];
                 model.run(level, &image, &mut logits, &mut vec![f32::NAN; model.scratch_len(level)]).unwrap();

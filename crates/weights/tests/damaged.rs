@@ -52,7 +52,7 @@ fn tensors() {
             |b| b.remove("blocks.0.norm1.bias"),
             &[
                 "1 problem\n",
-                "tensor `blocks.0.norm1.bias` is missing: expected F32, F16 or BF16 [4], found no such tensor",
+                "tensor `blocks.0.norm1.bias` is missing: expected F32, F16, BF16 or F64 [4], found no such tensor",
             ],
         ),
         (
@@ -84,7 +84,7 @@ fn tensors() {
         (
             "wrongly typed",
             |b| b.tensor("norm.weight").dtype = "I32",
-            &["tensor `norm.weight` is wrongly typed: expected F32, F16 or BF16, found I32"],
+            &["tensor `norm.weight` is wrongly typed: expected F32, F16, BF16 or F64, found I32"],
         ),
         (
             "wrongly typed and misshapen",

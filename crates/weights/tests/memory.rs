@@ -6,7 +6,9 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use common::{Builder, aligned, checkpoint, checkpoint_of, edited, from_bytes, good, packed, raw, small, small_swin};
+use common::{
+    Builder, Tensor, aligned, checkpoint, checkpoint_of, edited, from_bytes, good, packed, raw, small, small_swin,
+};
 use half::f16;
 use vit::{Config, VitConfig};
 use weights::{LoadedModel, TensorFile, load};
@@ -75,6 +77,12 @@ fn loading_takes_the_packed_model_and_one_tensor() {
     builder.tensors.iter_mut().for_each(|tensor| tensor.retype("F16", |x| f16::from_f32(x).to_bits()));
     std::fs::write(&path, builder.bytes()).unwrap();
     check("F16 from disk", peak(|| load(&path)), LARGEST);
+    let mut builder = medium();
+    builder.tensors.iter_mut().for_each(Tensor::widen);
+    std::fs::write(&path, builder.bytes()).unwrap();
+    check("F64 from disk", peak(|| load(&path)), LARGEST);
+    let bytes = builder.bytes();
+    check("F64 from memory", peak(|| from_bytes(&bytes, None)), LARGEST);
 }
 
 #[test]

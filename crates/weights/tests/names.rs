@@ -298,7 +298,7 @@ fn layer_scale_is_folded_into_the_weights() {
             assert_eq!(logits(&loaded(&builder)), logits(&loaded(&expected)), "{names:?}");
             builder.tensors.pop();
             let error = message(&Loader::new(), &builder);
-            says(&error, &["1 problem\n", "`blocks.0.ls2.gamma` is missing: expected F32, F16 or BF16 [4]"]);
+            says(&error, &["1 problem\n", "`blocks.0.ls2.gamma` is missing: expected F32, F16, BF16 or F64 [4]"]);
         }
     }
     let mut builder = good();

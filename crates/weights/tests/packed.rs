@@ -4,7 +4,7 @@ mod common;
 
 use std::convert::Infallible;
 
-use common::{aligned, checkpoint_of, edited, from_bytes, loader, packed, raw, small, small_swin, small_t2t};
+use common::{aligned, checkpoint_of, edited, from_bytes, levels, loader, packed, raw, small, small_swin, small_t2t};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use vit::{Config, Level, PACKED_VERSION, Rescale, TensorName, Tensors, Tokens, VitConfig};
@@ -39,7 +39,7 @@ fn logits(loaded: &LoadedModel) -> Vec<u32> {
         model.run(level, &images, &mut logits, &mut vec![f32::NAN; model.scratch_len(level)]).unwrap();
         logits
     };
-    Level::available().flat_map(run).map(f32::to_bits).collect()
+    levels().into_iter().flat_map(run).map(f32::to_bits).collect()
 }
 
 /// The message of what is wrong, in memory and on the disk alike.

@@ -1,8 +1,11 @@
 //! What PyTorch computed in f64 from small checkpoints (`tools/goldens.py`), in logits and after every block, at every
 //! level of this CPU.
 
+mod common;
+
 use std::path::{Path, PathBuf};
 
+use common::levels;
 use vit::Level;
 use weights::{LoadedModel, TensorFile, load};
 
@@ -84,7 +87,7 @@ fn check_without_taps(name: &str, loaded: &LoadedModel, golden: &TensorFile, lev
 fn every_golden_at_every_level() {
     let goldens = goldens();
     assert!(goldens.len() >= 28, "goldens are missing: {goldens:?}");
-    for level in Level::available() {
+    for level in levels().into_iter() {
         let mut worst = 0f32;
         for (name, checkpoint, golden) in &goldens {
             let (loaded, golden) = (load(checkpoint).unwrap(), TensorFile::from_file(golden).unwrap());
@@ -102,7 +105,7 @@ fn levels_with_fused_multiply_add_give_the_same_bits_for_any_batch() {
         let (loaded, golden) = (load(checkpoint).unwrap(), TensorFile::from_file(golden).unwrap());
         let images = golden.tensor("image").unwrap();
         let mut first: Option<Vec<u32>> = None;
-        for level in Level::available().filter(|level| *level != Level::PORTABLE) {
+        for level in levels().into_iter().filter(|level| *level != Level::PORTABLE) {
             let together = bits(&run(&loaded, level, &images).0);
             let apart: Vec<u32> = images
                 .chunks(loaded.model().config().image_len())

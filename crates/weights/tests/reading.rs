@@ -4,7 +4,7 @@ mod common;
 
 use std::borrow::Cow;
 
-use common::{Builder, Tensor, checkpoint, good, open, raw, small, zeros_of};
+use common::{Builder, Tensor, aligned, checkpoint, good, open, raw, small, zeros_of};
 use half::{bf16, f16};
 use vit::{Config, Pool, Stages, SwinConfig, TensorName, Tensors, VitConfig};
 use weights::{Checkpoint, Description, Interpolation, Loader, Random, TensorFile, save, write_tensors};
@@ -60,12 +60,56 @@ fn types_may_be_mixed() {
     assert_eq!(all_values(&builder).len(), all_values(&good()).len());
 }
 
-/// A copy that starts `shift` bytes after a 64-byte boundary.
-fn shifted(bytes: &[u8], shift: usize) -> (Vec<u8>, usize) {
-    let mut storage = vec![0; bytes.len() + 128];
-    let start = storage.as_ptr().addr().next_multiple_of(64) - storage.as_ptr().addr() + shift;
-    storage[start..][..bytes.len()].copy_from_slice(bytes);
-    (storage, start)
+#[test]
+fn doubles_are_rounded() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.safetensors");
+    let single = all_values(&good());
+    let mut builder = checkpoint(VitConfig { dim: 64, num_classes: 100, ..small() }); // more than is read at once
+    let expected = all_values(&builder);
+    builder.tensors.iter_mut().for_each(common::Tensor::widen);
+    assert_eq!(all_values(&builder), expected);
+    std::fs::write(&path, builder.bytes()).unwrap();
+    assert_eq!(values(&mut Loader::new().checkpoint(TensorFile::from_file(&path).unwrap()).unwrap()), expected);
+    let mut builder = good();
+    builder.tensor("norm.bias").widen();
+    assert_eq!(all_values(&builder), single);
+}
+
+#[test]
+fn doubles_that_f32_cannot_hold_are_all_told() {
+    let mut builder = good();
+    for name in ["norm.bias", "head.bias"] {
+        builder.tensor(name).widen();
+        builder.tensor(name).bytes[16..24].copy_from_slice(&(-1e39f64).to_le_bytes());
+    }
+    let bytes = builder.bytes();
+    let error = common::from_bytes(&bytes, None).unwrap_err().to_string();
+    let problem = |name, len| {
+        format!(
+            "tensor `{name}` is not finite: expected finite values that f32 can hold, up to 3.4e38, \
+             found 0 NaN and 1 infinite of {len}, the first at index 2"
+        )
+    };
+    for line in ["2 problems\n", &problem("norm.bias", 8), &problem("head.bias", 3)] {
+        assert!(error.contains(line), "{error}");
+    }
+    let file = TensorFile::from_bytes(&bytes).unwrap();
+    assert!(file.tensor("norm.bias").unwrap_err().to_string().contains(&problem("norm.bias", 8)));
+    // As it is in a file of F32, where the value may be looked at.
+    let mut builder = good();
+    builder.tensor("norm.bias").set_values(&[(2, f32::INFINITY)]);
+    assert_eq!(TensorFile::from_bytes(&builder.bytes()).unwrap().tensor("norm.bias").unwrap()[2], f32::INFINITY);
+}
+
+#[test]
+fn metadata_that_is_null_is_none() {
+    let file = raw(r#"{"__metadata__":null,"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#, &[0; 4]);
+    safetensors::SafeTensors::deserialize(&file).unwrap();
+    let file = TensorFile::from_bytes(&file).unwrap();
+    assert_eq!((file.metadata("config"), &*file.tensor("x").unwrap()), (None, &[0.0][..]));
+    let error = TensorFile::from_bytes(&raw(r#"{"__metadata__":"null"}"#, &[])).unwrap_err().to_string();
+    assert!(error.contains("`__metadata__`") && error.contains("an object of strings"), "{error}");
 }
 
 #[test]
@@ -75,9 +119,8 @@ fn aligned_singles_are_borrowed_and_others_copied() {
         let header = r#"{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#.to_string() + &" ".repeat(padding);
         let bytes = raw(&header, &x);
         for shift in 0..8 {
-            let (storage, start) = shifted(&bytes, shift);
-            let bytes = &storage[start..][..bytes.len()];
-            let file = TensorFile::from_bytes(bytes).unwrap();
+            let bytes = aligned(&bytes, shift);
+            let file = TensorFile::from_bytes(&bytes).unwrap();
             let values = file.tensor("x").unwrap();
             assert_eq!(*values, [1.5, -2.0]);
             let aligned = (bytes.as_ptr().addr() + 8 + header.len()).is_multiple_of(4);
@@ -92,8 +135,7 @@ fn a_checkpoint_at_any_offset_has_the_same_values() {
     let expected = all_values(&good());
     for (padding, shift) in [(0, 0), (1, 0), (2, 1), (3, 2), (0, 3)] {
         let bytes = Builder { padding, ..good() }.bytes();
-        let (storage, start) = shifted(&bytes, shift);
-        assert_eq!(values(&mut open(&storage[start..][..bytes.len()], None).unwrap()), expected);
+        assert_eq!(values(&mut open(&aligned(&bytes, shift), None).unwrap()), expected);
     }
     // A tensor of odd length in front shifts all that follow.
     let mut builder = good();

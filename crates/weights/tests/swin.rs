@@ -88,7 +88,7 @@ fn tensors() {
     check(
         swin(),
         |b| b.remove("layers.0.downsample.reduction_1.weight"),
-        &["1 problem\n", "`layers.0.downsample.reduction_1.weight` is missing: expected F32, F16 or BF16 [8, 16]"],
+        &["1 problem\n", "`layers.0.downsample.reduction_1.weight` is missing: expected F32, F16, BF16 or F64 [8, 16]"],
     );
     check(
         swin(),
@@ -108,14 +108,14 @@ fn tensors() {
     check(
         swin(),
         |b| b.tensor("patch_embed.norm.bias").dtype = "I32",
-        &["`patch_embed.norm.bias` is wrongly typed: expected F32, F16 or BF16, found I32"],
+        &["`patch_embed.norm.bias` is wrongly typed: expected F32, F16, BF16 or F64, found I32"],
     );
     // A rescaling scalar may have no dimension.
     let mut builder = swin();
     builder.tensor("layers.1.blocks.0.beta").shape = vec![];
     assert_eq!(complaint(&builder.bytes(), None), None);
     // Without the module there is one merging, of all channels.
-    let one = "`layers.0.downsample.norm.weight` is missing: expected F32, F16 or BF16 [16]";
+    let one = "`layers.0.downsample.norm.weight` is missing: expected F32, F16, BF16 or F64 [16]";
     check_config(swin(), r#""shuffle":true"#, r#""shuffle":false"#, &["`norm.weight` is misshapen", one]);
 }
 

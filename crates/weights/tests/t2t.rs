@@ -25,7 +25,7 @@ fn tensors_and_configurations() {
     check(
         performer(),
         |b| b.remove("tokens_to_token.attention2.w"),
-        &["1 problem\n", "`tokens_to_token.attention2.w` is missing: expected F32, F16 or BF16 [32, 64]"],
+        &["1 problem\n", "`tokens_to_token.attention2.w` is missing: expected F32, F16, BF16 or F64 [32, 64]"],
     );
     check(
         performer(),

@@ -5,10 +5,10 @@ use half::{bf16, f16};
 use safetensors::Dtype;
 
 /// The types that weights may have.
-pub(crate) const FLOATS: [Dtype; 3] = [Dtype::F32, Dtype::F16, Dtype::BF16];
+pub(crate) const FLOATS: [Dtype; 4] = [Dtype::F32, Dtype::F16, Dtype::BF16, Dtype::F64];
 
-/// `F32, F16 or BF16`, for messages.
-pub(crate) const FLOAT_NAMES: &str = "F32, F16 or BF16";
+/// The same, for messages.
+pub(crate) const FLOAT_NAMES: &str = "F32, F16, BF16 or F64";
 
 /// The bytes as they lie, if they are f32 in this machine's byte order and aligned as one reads them: never a cast of
 /// what is not.
@@ -17,12 +17,14 @@ pub(crate) fn borrow(dtype: Dtype, bytes: &[u8]) -> Option<&[f32]> {
     if same { bytemuck::try_cast_slice(bytes).ok() } else { None }
 }
 
-/// Converts little-endian values of one of [`FLOATS`]; `bytes` has one for each of `out`.
+/// Converts little-endian values of one of [`FLOATS`]; `bytes` has one for each of `out`. F64 is rounded to the nearest f32,
+/// which beyond the range of f32 is infinite.
 pub(crate) fn convert(dtype: Dtype, bytes: &[u8], out: &mut [f32]) {
     match dtype {
         Dtype::F32 => each(bytes, out, f32::from_le_bytes),
         Dtype::F16 => widen(bytes, out),
         Dtype::BF16 => each(bytes, out, |b| bf16::from_le_bytes(b).to_f32()),
+        Dtype::F64 => each(bytes, out, |b| f64::from_le_bytes(b) as f32),
         _ => out.fill(f32::NAN), // not a number, and reported as such
     }
 }
@@ -77,6 +79,28 @@ mod tests {
             let mut out = [f32::NAN];
             convert(dtype, &bits.to_le_bytes(), &mut out);
             assert_eq!(out[0].to_bits(), f32::to_bits(expected), "{dtype} {bits:#x}");
+        }
+    }
+
+    #[test]
+    fn doubles_are_rounded_to_the_nearest() {
+        let most = f64::from(f32::MAX);
+        // Half a unit in the last place of f32::MAX is 2^103.
+        let half = 2f64.powi(103);
+        for (value, expected) in [
+            (1.0 / 3.0, 1.0f32 / 3.0),
+            (1.0 + 2f64.powi(-24), 1.0),
+            (1.0 + 3.0 * 2f64.powi(-24), 1.0 + 2.0 * f32::EPSILON),
+            (1e-50, 0.0),
+            (-0.0, -0.0),
+            (most, f32::MAX),
+            (most + half * 0.999, f32::MAX),
+            (most + half, f32::INFINITY),
+            (-1e300, f32::NEG_INFINITY),
+        ] {
+            let mut out = [f32::NAN];
+            convert(Dtype::F64, &f64::to_le_bytes(value), &mut out);
+            assert_eq!(out[0].to_bits(), expected.to_bits(), "{value}");
         }
     }
 

@@ -18,6 +18,7 @@ use super::convert::{FLOAT_NAMES, FLOATS, borrow, convert, from_little_endian};
 use super::header::{self, Header, TensorInfo};
 use super::source::{self, Source};
 use crate::error::display;
+use crate::values::not_finite;
 use crate::{Error, Problem, ProblemKind, Report};
 
 /// A safetensors file whose header is consistent with itself and with the file's length.
@@ -130,7 +131,8 @@ impl<'a> TensorFile<'a> {
         tensors.binary_search_by(|tensor| tensor.name.as_str().cmp(name)).ok().map(|at| &tensors[at])
     }
 
-    /// The values of a tensor as f32: borrowed if they are F32, aligned and in memory, else converted into a buffer.
+    /// The values of a tensor as f32: borrowed if they are F32, aligned and in memory, else converted into a buffer. F64 is
+    /// rounded; a value that f32 cannot hold is an error.
     ///
     /// ```
     /// # fn example(file: weights::TensorFile) -> Result<(), weights::Error> {
@@ -153,7 +155,10 @@ impl<'a> TensorFile<'a> {
         }
         let mut values = vec![0.0; info.len()];
         self.read_into(info, &mut values)?;
-        Ok(Cow::Owned(values))
+        match not_finite(info, &values).filter(|_| info.dtype == Dtype::F64) {
+            Some(problem) => Err(Error::one(&self.label, problem)),
+            None => Ok(Cow::Owned(values)),
+        }
     }
 
     /// All bytes, and where in them the values of a tensor are.
@@ -185,13 +190,14 @@ impl<'a> TensorFile<'a> {
         Ok(())
     }
 
-    /// Reads halves from the disk in pieces that fit the first-level cache beside what they become.
+    /// Reads values of another size from the disk, some at a time, so that they and what they become are in the first-level
+    /// cache.
     fn read_pieces(&self, info: &TensorInfo, values: &mut [f32]) -> Result<(), Error> {
-        const PIECE: usize = 4096;
-        let mut bytes = [0; 2 * PIECE];
+        let size = info.dtype.bitsize() / 8;
+        let mut bytes = [0; 8192];
         let mut offset = self.offset(info);
-        for values in values.chunks_mut(PIECE) {
-            let bytes = &mut bytes[..2 * values.len()];
+        for values in values.chunks_mut(bytes.len() / size) {
+            let bytes = &mut bytes[..size * values.len()];
             read(&self.label, &self.source, offset, bytes)?;
             convert(info.dtype, bytes, values);
             offset += bytes.len() as u64;

@@ -178,6 +178,10 @@ fn check_names(header: &mut Header, report: &mut Report) {
 }
 
 fn read_metadata(value: &RawValue, metadata: &mut Vec<(String, String)>, report: &mut Report) {
+    // The reference reader takes a null for none.
+    if value.get() == "null" {
+        return;
+    }
     let mut problem = |found: String| {
         report.push(Problem::new(ProblemKind::Header, "__metadata__", "an object of strings", found));
     };
@@ -187,5 +191,21 @@ fn read_metadata(value: &RawValue, metadata: &mut Vec<(String, String)>, report:
     });
     if let Err(error) = read {
         problem(error);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_header_is_as_long_as_the_format_allows_and_as_the_file_has_room_for() {
+        let header_len = |announced: u64, file: u64| super::header_len(&announced.to_le_bytes(), file);
+        assert_eq!(header_len(100_000_000, 1 << 40), Ok(100_000_000));
+        let error = header_len(100_000_001, 1 << 40).unwrap_err();
+        assert_eq!(error, "its header has 100000001 bytes, expected at most 100000000");
+        assert_eq!(header_len(20, 28), Ok(20));
+        let error = header_len(21, 28).unwrap_err();
+        assert_eq!(error, "its first 8 bytes announce a header of 21 bytes, found 20 more in the file");
+        assert!(header_len(u64::MAX, 28).is_err() && header_len(u64::MAX, u64::MAX).is_err());
+        assert_eq!(super::header_len(&[0; 7], 7), Err("expected at least 8 bytes, found 7".into()));
     }
 }

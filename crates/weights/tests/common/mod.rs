@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::ops::{Deref, Range};
 
-use vit::{Config, Stages, SwinConfig, TensorName, Tensors, Tokens, VitConfig};
+use vit::{Config, Level, Stages, SwinConfig, TensorName, Tensors, Tokens, VitConfig};
 use weights::{Checkpoint, Description, Error, LoadedModel, Loader, Random, TensorFile};
 
 /// One tensor of a file, which may lie about itself.
@@ -151,6 +151,13 @@ impl Tensor {
         self.bytes.resize(4 * shape.iter().product::<u64>() as usize, 0);
     }
 
+    /// The same values as F64.
+    pub fn widen(&mut self) {
+        let values = self.bytes.chunks(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()));
+        self.bytes = values.flat_map(|value| f64::from(value).to_le_bytes()).collect();
+        self.dtype = "F64";
+    }
+
     pub fn retype(&mut self, dtype: &'static str, convert: impl Fn(f32) -> u16) {
         let values = self.bytes.chunks(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap()));
         self.bytes = values.flat_map(|value| convert(value).to_le_bytes()).collect();
@@ -225,6 +232,15 @@ impl Deref for AlignedBytes {
     fn deref(&self) -> &[u8] {
         &self.storage[self.range.clone()]
     }
+}
+
+/// The levels of this CPU. `KERNELS_REQUIRE=avx2,avx512` makes a missing one fail, so that no test passes by absence.
+pub fn levels() -> Vec<Level> {
+    let levels: Vec<Level> = Level::available().collect();
+    for name in std::env::var("KERNELS_REQUIRE").unwrap_or_default().split(',').filter(|name| !name.is_empty()) {
+        assert!(levels.iter().any(|level| level.name() == name), "KERNELS_REQUIRE: this CPU lacks {name}");
+    }
+    levels
 }
 
 /// Opens and reads every value; the message of what is wrong, if anything is.
