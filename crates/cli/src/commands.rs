@@ -1,4 +1,4 @@
-//! What each command does, and how the program ends.
+//! The commands, each with its flags in a file of its own.
 
 mod bench;
 mod classify;
@@ -10,70 +10,89 @@ mod profile;
 mod run;
 mod table;
 
-use std::path::Path;
-use std::process::ExitCode;
+use anyhow::Result;
+use clap::{Parser, Subcommand};
 
-use anyhow::{Result, bail};
-use clap::Parser;
+use crate::outcome::Outcome;
 
-use crate::args::{Command, Program};
-use crate::diagnostics::{self, Usage};
+/// Classify images with tiny vision transformers that have the channel-shuffle module.
+///
+/// A model trained on Fashion-MNIST is inside the program; other models are safetensors files as PyTorch and timm
+/// export them, packed or not.
+#[derive(Debug, Parser)]
+#[command(
+    name = "shuffle-vit",
+    version,
+    after_help = "\
+Examples:
+  shuffle-vit classify samples/sneaker.png
+  shuffle-vit bench --arch deit_tiny --threads 1
+  shuffle-vit COMMAND --help    flags and examples of a command
 
-/// How a command ended that did not fail as a whole.
-pub(crate) enum Outcome {
-    Complete,
-    /// Some of several images could not be used; standard error says which.
-    Partial,
+Exit codes: 0 done, 1 something failed (stderr says what), 2 wrong usage."
+)]
+pub(crate) struct Program {
+    #[command(subcommand)]
+    pub command: Command,
 }
 
-impl Outcome {
-    fn of(failed: usize) -> Self {
-        if failed == 0 { Self::Complete } else { Self::Partial }
-    }
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Name what images show: class, probability and milliseconds for each
+    Classify(classify::ClassifyArgs),
+    /// Run a model on raw tensors and write its logits, for comparing it with PyTorch
+    Run(run::RunArgs),
+    /// Time a model
+    Bench(bench::BenchArgs),
+    /// Show where a model's time goes, and how near each operation comes to the processor's limit
+    Profile(profile::ProfileArgs),
+    /// Show a model's configuration, and parameters and multiply-accumulates of each layer
+    Inspect(inspect::InspectArgs),
+    /// Compare every built-in model with its shuffled version, with theory and with the paper
+    Table(table::TableArgs),
+    /// Write a checkpoint with seeded random weights
+    ExportRandom(export_random::ExportRandomArgs),
+    /// Write a checkpoint as a packed file, which starts at once: it is mapped and runs where it lies
+    Pack(pack::PackArgs),
+    /// Measure a model's accuracy on labelled images: top-1, top-5 and a confusion matrix
+    Eval(eval::EvalArgs),
 }
 
-/// Runs the program: 0 when all is done, 1 when something failed, 2 for wrong usage.
-pub fn main() -> ExitCode {
-    let program = match Program::try_parse() {
-        Ok(program) => program,
-        Err(usage) => {
-            // Help that nobody reads to its end is no failure.
-            let _ = usage.print();
-            return ExitCode::from(usage.exit_code() as u8);
+impl Command {
+    /// Does what was asked for.
+    pub fn execute(&self) -> Result<Outcome> {
+        match self {
+            Command::Classify(args) => classify::execute(args),
+            Command::Run(args) => run::execute(args),
+            Command::Bench(args) => bench::execute(args),
+            Command::Profile(args) => profile::execute(args),
+            Command::Inspect(args) => inspect::execute(args),
+            Command::Table(args) => table::execute(args),
+            Command::ExportRandom(args) => export_random::execute(args),
+            Command::Pack(args) => pack::execute(args),
+            Command::Eval(args) => eval::execute(args),
         }
-    };
-    match execute(program.command) {
-        Ok(Outcome::Complete) => ExitCode::SUCCESS,
-        Ok(Outcome::Partial) => ExitCode::FAILURE,
-        Err(error) => {
-            diagnostics::error(&error);
-            if error.is::<Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Program::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_help_with_an_example_and_json() {
+        for mut command in Program::command().get_subcommands().cloned() {
+            let name = command.get_name().to_string();
+            let help = command.render_help().to_string();
+            assert!(help.contains(&format!("Examples:\n  shuffle-vit {name}")), "{help}");
+            assert!(help.contains("--json"), "{help}");
         }
     }
-}
-
-fn execute(command: Command) -> Result<Outcome> {
-    match command {
-        Command::Classify(args) => classify::execute(&args),
-        Command::Run(args) => run::execute(&args),
-        Command::Bench(args) => bench::execute(&args),
-        Command::Profile(args) => profile::execute(&args),
-        Command::Inspect(args) => inspect::execute(&args),
-        Command::Table(args) => table::execute(&args),
-        Command::ExportRandom(args) => export_random::execute(&args),
-        Command::Pack(args) => pack::execute(&args),
-        Command::Eval(args) => eval::execute(&args),
-    }
-}
-
-/// Refuses a place where no file can be written, before the work is done that the file is for.
-fn check_output(path: &Path) -> Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if !folder.is_dir() {
-        bail!("{}: the folder {} does not exist; create it or name another", path.display(), folder.display());
-    }
-    if path.is_dir() {
-        bail!("{}: is a folder, expected the name of a file to write", path.display());
-    }
-    Ok(())
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use weights::{Description, Preparation};
 
 use crate::diagnostics::warn;
@@ -49,8 +49,7 @@ impl Dataset {
         match &self.source {
             Source::Files(paths) => images::load(&paths[i], preparation, out)?,
             Source::Idx(_, idx) => {
-                let pixels = idx.iter().nth(i).ok_or_else(|| anyhow!("there is no image {i}"))?;
-                let pixels = Pixels::new(idx.columns, idx.rows, 1, pixels);
+                let pixels = Pixels::new(idx.columns, idx.rows, 1, idx.image(i));
                 pixels.and_then(|pixels| images::prepare(&pixels, preparation, out)).with_context(|| self.name(i))?;
             }
         }

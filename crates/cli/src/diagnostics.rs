@@ -5,11 +5,6 @@ use std::io::Write;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Wrong usage that shows only when arguments are taken together.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct Usage(pub String);
-
 /// Says something that does not stop the program.
 pub(crate) fn warn(message: impl Display) {
     say("warning", message);

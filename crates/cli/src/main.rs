@@ -1,7 +1,46 @@
-//! The program `shuffle-vit`; everything is in the library beside it.
+//! The program `shuffle-vit`.
 
 #![forbid(unsafe_code)]
 
-fn main() -> std::process::ExitCode {
-    cli::main()
+mod buffer;
+mod classes;
+mod commands;
+mod dataset;
+mod diagnostics;
+mod flags;
+mod idx;
+mod models;
+mod outcome;
+mod output;
+mod report;
+mod stats;
+mod theory;
+mod threads;
+mod timing;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use commands::Program;
+use outcome::{Outcome, Usage};
+
+/// Runs the program: 0 when all is done, 1 when something failed, 2 for wrong usage.
+fn main() -> ExitCode {
+    let program = match Program::try_parse() {
+        Ok(program) => program,
+        Err(usage) => {
+            // Help that nobody reads to its end is no failure.
+            let _ = usage.print();
+            return ExitCode::from(usage.exit_code() as u8);
+        }
+    };
+    match program.command.execute() {
+        Ok(Outcome::Complete) => ExitCode::SUCCESS,
+        Ok(Outcome::Partial) => ExitCode::FAILURE,
+        Err(error) => {
+            diagnostics::error(&error);
+            if error.is::<Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+        }
+    }
 }

@@ -5,8 +5,9 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use weights::{Description, LoadedModel, Loader, Random, TensorFile};
 
-use crate::args::{SettingArgs, SubjectArgs};
-use crate::diagnostics::{Usage, warn};
+use crate::diagnostics::warn;
+use crate::flags::{SettingArgs, SubjectArgs};
+use crate::outcome::Usage;
 use crate::report;
 use images::ImageError;
 

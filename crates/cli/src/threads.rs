@@ -6,8 +6,8 @@ use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterato
 use vit::{Level, Model, Watch};
 use weights::Aligned;
 
-use crate::args::ComputeArgs;
 use crate::buffer;
+use crate::flags::ComputeArgs;
 
 /// The threads that a command computes on.
 pub(crate) struct Threads {

@@ -1,23 +1,52 @@
 //! `bench`: how long a model takes.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Result;
+use clap::Args;
 use serde::Serialize;
 
-use super::Outcome;
-use crate::args::BenchArgs;
 use crate::classes::check_finite;
+use crate::flags::{ComputeArgs, OutputArgs, SubjectArgs, values};
+use crate::outcome::Outcome;
 use crate::report::{Align, Report, Table, bytes, grouped, millis, print};
 use crate::stats::{median, millis_since, min, p90, peak_rss_bytes};
 use crate::threads::{Runner, Threads};
+use crate::timing::{paint, warm_up};
 use crate::{buffer, diagnostics, models};
 
-/// Calls before the first that counts: caches, page tables and sleeping threads are then as in steady use.
-pub(super) const WARM_UP_CALLS: u32 = 3;
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Times are per call, a call being a batch; loading is not counted, nor are at least 3 calls in advance. \
+Multiply-accumulates are per image and counted on all tokens, whatever clever execution saves.
 
-/// Warming up goes on for so long, since processors take milliseconds to reach their clock for wide vectors.
-const WARM_UP_TIME: Duration = Duration::from_millis(100);
+Examples:
+  shuffle-vit bench --arch deit_tiny --threads 1
+  shuffle-vit bench --arch shuffle_deit_tiny --batch 8 --iters 20 --json
+  shuffle-vit bench --arch deit_tiny --set image_size=96 --set depth=6
+  shuffle-vit bench --model tiny.safetensors --level portable
+
+JSON: {\"name\", \"dtype\", \"threads\", \"batch\", \"iters\", \"median_ms\", \"min_ms\", \"p90_ms\", \"images_per_s\", \"gmacs\", \
+\"gmacs_per_s\", \"params\", \"weight_bytes\", \"scratch_bytes\", \"peak_rss_bytes\", \"level\"}; peak_rss_bytes is the whole \
+process's, and null where the system does not tell (it is read from /proc/self/status).")]
+pub(crate) struct BenchArgs {
+    #[command(flatten)]
+    pub subject: SubjectArgs,
+
+    /// Images a call
+    #[arg(long, value_name = "B", default_value = "1", value_parser = values::batch, allow_negative_numbers = true)]
+    pub batch: usize,
+
+    /// Calls that are timed
+    #[arg(long, value_name = "N", default_value = "50", value_parser = values::positive, allow_negative_numbers = true)]
+    pub iters: u32,
+
+    #[command(flatten)]
+    pub compute: ComputeArgs,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
 
 #[derive(Serialize)]
 struct Timing {
@@ -39,7 +68,7 @@ struct Timing {
     level: &'static str,
 }
 
-pub(super) fn execute(args: &BenchArgs) -> Result<Outcome> {
+pub(crate) fn execute(args: &BenchArgs) -> Result<Outcome> {
     let named = models::subject(&args.subject)?;
     let config = named.model.description().config;
     let level = args.compute.level.level;
@@ -76,22 +105,6 @@ pub(super) fn execute(args: &BenchArgs) -> Result<Outcome> {
     Ok(Outcome::Complete)
 }
 
-/// Values between -1 and 1 that no two neighbours share.
-pub(super) fn paint(images: &mut [f32]) {
-    images.iter_mut().enumerate().for_each(|(i, x)| *x = (i * 89 % 251) as f32 / 125.0 - 1.0);
-}
-
-/// Calls that do not count.
-pub(super) fn warm_up(mut call: impl FnMut() -> Result<()>) -> Result<()> {
-    let start = Instant::now();
-    let mut calls = 0;
-    while calls < WARM_UP_CALLS || start.elapsed() < WARM_UP_TIME {
-        call()?;
-        calls += 1;
-    }
-    Ok(())
-}
-
 /// The milliseconds of each call, after some that do not count.
 fn time(iters: u32, mut call: impl FnMut() -> Result<()>) -> Result<Vec<f64>> {
     warm_up(&mut call)?;
@@ -126,6 +139,8 @@ impl Report for Timing {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

@@ -1,18 +1,54 @@
 //! `classify`: class, probability and milliseconds for each image.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use clap::Args;
 use serde::Serialize;
 use weights::{Aligned, Description};
 
-use super::{Outcome, check_output};
-use crate::args::ClassifyArgs;
+use crate::flags::{ComputeArgs, OptionalModelArgs, OutputArgs, values};
+use crate::outcome::Outcome;
+use crate::output::check_output;
 use crate::report::{Align, Report, Table, millis, print};
 use crate::stats::millis_since;
 use crate::threads::{Runner, Threads};
 use crate::{buffer, classes, diagnostics, models};
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The milliseconds are those of the model, without reading and resizing the image.
+
+Examples:
+  shuffle-vit classify samples/sneaker.png
+  shuffle-vit classify --top 3 --json samples/*.png
+  shuffle-vit classify --model deit_tiny.safetensors --arch deit_tiny cat.jpg
+  shuffle-vit classify --dump-input input.safetensors samples/bag.png
+
+JSON: [{\"image\", \"top\": [{\"index\", \"label\", \"probability\"}], \"ms\"}]; a class without a name has the label null.")]
+pub(crate) struct ClassifyArgs {
+    /// PNG or JPEG files
+    #[arg(required = true, value_name = "IMAGE")]
+    pub images: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub model: OptionalModelArgs,
+
+    /// Most probable classes to print for each image
+    #[arg(long, value_name = "K", default_value = "1", value_parser = values::positive, allow_negative_numbers = true)]
+    pub top: u32,
+
+    /// Also write the normalised pixels as F32 tensor `image` [images, channels, size, size], which `run` reads
+    #[arg(long, value_name = "FILE")]
+    pub dump_input: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub compute: ComputeArgs,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
 
 #[derive(Serialize)]
 #[serde(transparent)]
@@ -34,7 +70,7 @@ struct Class {
     probability: f64,
 }
 
-pub(super) fn execute(args: &ClassifyArgs) -> Result<Outcome> {
+pub(crate) fn execute(args: &ClassifyArgs) -> Result<Outcome> {
     args.dump_input.as_deref().map(check_output).transpose()?;
     let named = models::load_or_trained(args.model.model.as_deref(), args.model.arch.as_deref())?;
     models::check_takes_images(named.model.description())?;

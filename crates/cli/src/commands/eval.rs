@@ -3,18 +3,48 @@
 use std::fmt::Write;
 use std::time::Instant;
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
 use serde::Serialize;
 use weights::Description;
 
-use super::Outcome;
-use crate::args::EvalArgs;
 use crate::classes::{check_finite, name, predicted, rank};
 use crate::dataset::Dataset;
+use crate::flags::{ComputeArgs, OptionalModelArgs, OutputArgs};
+use crate::outcome::Outcome;
 use crate::report::{Align, Report, Table, grouped, millis, print, printable};
 use crate::stats::millis_since;
 use crate::threads::{Runner, Threads};
 use crate::{buffer, diagnostics, models};
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+DATA is a folder with a folder of images for each class, called like the model's labels (case and punctuation do not \
+matter); if the model has no labels, the sorted folders are the classes in order. Or DATA is an IDX images file, whose \
+labels lie beside it under the same name with labels-idx1 in place of images-idx3; either may end in .gz.
+
+Examples:
+  shuffle-vit eval t10k-images-idx3-ubyte.gz
+  shuffle-vit eval --model tiny.safetensors photos/validation --json
+
+JSON: {\"name\", \"images\", \"failed\", \"top1\", \"top5\", \"labels\", \"confusion\", \"ms_per_image\"}; top1 and top5 are fractions \
+of `images`, those that could be read; confusion[i][j] counts images of class i taken for class j.")]
+pub(crate) struct EvalArgs {
+    /// Folder of class folders, or IDX images file
+    #[arg(value_name = "DATA")]
+    pub data: PathBuf,
+
+    #[command(flatten)]
+    pub model: OptionalModelArgs,
+
+    #[command(flatten)]
+    pub compute: ComputeArgs,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
 
 /// Images a thread has at hand at once: enough to share out evenly, few enough for the memory.
 const IMAGES_PER_THREAD: usize = 16;
@@ -42,7 +72,7 @@ struct Evaluation {
     run: String,
 }
 
-pub(super) fn execute(args: &EvalArgs) -> Result<Outcome> {
+pub(crate) fn execute(args: &EvalArgs) -> Result<Outcome> {
     let named = models::load_or_trained(args.model.model.as_deref(), args.model.arch.as_deref())?;
     let description = named.model.description();
     models::check_takes_images(description)?;

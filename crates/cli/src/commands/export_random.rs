@@ -1,13 +1,47 @@
 //! `export-random`: a checkpoint with seeded random weights.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
+use clap::Args;
 use serde::Serialize;
 use weights::Random;
 
-use super::{Outcome, check_output};
-use crate::args::ExportRandomArgs;
+use crate::flags::{OutputArgs, SettingArgs, values};
 use crate::models;
+use crate::outcome::Outcome;
+use crate::output::check_output;
 use crate::report::{Report, bytes, grouped, print};
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The same seed gives the same file on every machine.
+
+Examples:
+  shuffle-vit export-random --arch shuffle_deit_tiny --seed 7 random.safetensors
+  shuffle-vit export-random --arch deit_small --seed 0 random.safetensors --json
+  shuffle-vit export-random --arch deit_tiny --set num_classes=10 --set image_size=96 small.safetensors
+
+JSON: {\"output\", \"params\", \"bytes\"}")]
+pub(crate) struct ExportRandomArgs {
+    /// Built-in model
+    #[arg(long, value_name = "NAME", value_parser = values::arch)]
+    pub arch: String,
+
+    #[command(flatten)]
+    pub settings: SettingArgs,
+
+    /// Whole number that the weights follow from
+    #[arg(long, value_name = "S", default_value = "0", allow_negative_numbers = true)]
+    pub seed: u64,
+
+    /// File to write; it appears when it is complete
+    #[arg(value_name = "OUT")]
+    pub output: PathBuf,
+
+    #[command(flatten)]
+    pub format: OutputArgs,
+}
 
 #[derive(Serialize)]
 struct Summary {
@@ -16,7 +50,7 @@ struct Summary {
     bytes: u64,
 }
 
-pub(super) fn execute(args: &ExportRandomArgs) -> Result<Outcome> {
+pub(crate) fn execute(args: &ExportRandomArgs) -> Result<Outcome> {
     check_output(&args.output)?;
     let description = models::describe(&args.arch, &args.settings)?;
     models::check_size(&description)?;

@@ -2,17 +2,55 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{Debug, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use clap::{ArgGroup, Args};
 use serde::Serialize;
 use vit::{Config, Level, Pool, Rescale, SwinConfig, Tokens, VitConfig};
 use weights::{Description, TensorFile};
 
-use super::Outcome;
-use crate::args::InspectArgs;
+use crate::flags::{LevelArgs, OutputArgs, SettingArgs, values};
 use crate::models;
+use crate::outcome::Outcome;
 use crate::report::{Align, Report, Table, bytes, grouped, print, printable};
+
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("subject").required(true).multiple(true).args(["file", "arch"]), after_help = "\
+A file is loaded as the other commands load it, so one that passes here runs there. That checks every value of a \
+checkpoint, and only the header of a packed file; with --verify its values and their checksum as well.
+
+Examples:
+  shuffle-vit inspect tiny.safetensors
+  shuffle-vit inspect --verify tiny.packed
+  shuffle-vit inspect --arch shuffle_deit_tiny --json
+  shuffle-vit inspect --arch swin_tiny --set depths=[2,2,4,2] --set shuffle=true
+  shuffle-vit inspect timm.safetensors --arch deit_tiny
+
+JSON: {\"name\", \"params\", \"gmacs\", \"layers\": [{\"name\", \"params\", \"macs\"}]}; with --verify also \"checksum\", which a \
+checkpoint shares with the packed file made of it.")]
+pub(crate) struct InspectArgs {
+    /// Checkpoint (safetensors) or packed file
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+
+    /// Check every value of the file, and a packed file's checksum
+    #[arg(long, requires = "file")]
+    pub verify: bool,
+
+    /// Built-in model; with FILE, the name of the file's model if the file does not describe it
+    #[arg(long, value_name = "NAME", value_parser = values::arch)]
+    pub arch: Option<String>,
+
+    #[command(flatten)]
+    pub settings: SettingArgs,
+
+    #[command(flatten)]
+    pub level: LevelArgs,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
 
 #[derive(Serialize)]
 struct Inspection {
@@ -33,7 +71,7 @@ struct Layer {
     macs: u64,
 }
 
-pub(super) fn execute(args: &InspectArgs) -> Result<Outcome> {
+pub(crate) fn execute(args: &InspectArgs) -> Result<Outcome> {
     let level = args.level.level;
     let inspection = match (&args.file, &args.arch) {
         (Some(file), arch) => {

@@ -1,12 +1,51 @@
 //! `pack`: a checkpoint as a packed file, which runs where it lies.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
+use clap::Args;
 use serde::Serialize;
 
-use super::{Outcome, check_output};
-use crate::args::PackArgs;
+use crate::flags::OutputArgs;
+use crate::flags::values;
 use crate::models;
+use crate::outcome::Outcome;
+use crate::output::check_output;
 use crate::report::{Report, bytes, grouped, print};
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+OUT is taken wherever a checkpoint is. It holds the weights as they lie in memory and a checksum of them; every value of \
+IN is checked now, and none when OUT is loaded (`inspect --verify OUT` checks the checksum). A later version of this \
+program may order the weights otherwise and ask for IN again, so keep it.
+
+OUT is written so that nobody may write to it (mode 444), since a running program works on the file itself: overwriting \
+or shortening it in use, which root still can, changes the answers or stops that program (SIGBUS). Replacing it, as \
+`pack`, `mv` and `cp --remove-destination` do, is harmless. A packed file that somebody may write to is read instead of \
+mapped, which takes a few milliseconds longer.
+
+Examples:
+  shuffle-vit pack tiny.safetensors tiny.packed
+  shuffle-vit pack timm.safetensors deit_tiny.packed --arch deit_tiny --json
+  shuffle-vit classify --model tiny.packed samples/bag.png
+
+JSON: {\"output\", \"params\", \"bytes\", \"checksum\"}")]
+pub(crate) struct PackArgs {
+    /// Checkpoint (safetensors)
+    #[arg(value_name = "IN")]
+    pub input: PathBuf,
+
+    /// File to write; it appears when it is complete
+    #[arg(value_name = "OUT")]
+    pub output: PathBuf,
+
+    /// Name of the checkpoint's model, if the file does not describe it (as files exported from timm)
+    #[arg(long, value_name = "NAME", value_parser = values::arch)]
+    pub arch: Option<String>,
+
+    #[command(flatten)]
+    pub format: OutputArgs,
+}
 
 #[derive(Serialize)]
 struct Summary {
@@ -16,7 +55,7 @@ struct Summary {
     checksum: String,
 }
 
-pub(super) fn execute(args: &PackArgs) -> Result<Outcome> {
+pub(crate) fn execute(args: &PackArgs) -> Result<Outcome> {
     check_output(&args.output)?;
     let model = models::pack(&args.input, args.arch.as_deref())?;
     let bytes = weights::save_packed(&args.output, &model)?;

@@ -6,15 +6,45 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use anyhow::Result;
+use clap::Args;
 use serde::Serialize;
 use vit::{Level, Operation};
 
-use super::{Outcome, bench};
-use crate::args::ProfileArgs;
+use crate::flags::{ComputeArgs, OutputArgs, SubjectArgs, values};
+use crate::outcome::Outcome;
 use crate::report::{Align, Report, Table, millis, print};
 use crate::stats::{median, millis_since};
 use crate::threads::{Runner, Threads};
+use crate::timing;
 use crate::{buffer, diagnostics, models};
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+An image with made-up pixels goes through the model again and again, watched and not, in alternation with multiply-adds that \
+touch no memory: the peak. Times are medians; with several threads, a thread's mean, and `wait` is where threads waited for \
+each other. Multiply-accumulates are those executed: what no logit depends on is left out.
+
+Examples:
+  shuffle-vit profile --arch shuffle_deit_tiny --threads 1
+  shuffle-vit profile --model tiny.safetensors --level avx2 --json
+
+JSON: {\"name\", \"dtype\", \"level\", \"threads\", \"iters\", \"total_ms\", \"gmacs\", \"gmacs_per_s\", \"peak_gmacs_per_s\", \
+\"peak_share\", \"operations\": [{\"operation\", \"ms\", \"share\", \"gmacs\", \"gmacs_per_s\", \"peak_share\"}]}; shares are parts of 1, \
+and the last two are null where nothing is multiplied.")]
+pub(crate) struct ProfileArgs {
+    #[command(flatten)]
+    pub subject: SubjectArgs,
+
+    /// Calls that are watched, and as many that are not
+    #[arg(long, value_name = "N", default_value = "30", value_parser = values::positive, allow_negative_numbers = true)]
+    pub iters: u32,
+
+    #[command(flatten)]
+    pub compute: ComputeArgs,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
 
 #[derive(Serialize)]
 struct Profile {
@@ -47,17 +77,17 @@ struct Share {
     peak_share: Option<f64>,
 }
 
-pub(super) fn execute(args: &ProfileArgs) -> Result<Outcome> {
+pub(crate) fn execute(args: &ProfileArgs) -> Result<Outcome> {
     let named = models::subject(&args.subject)?;
     let config = named.model.description().config;
     let level = args.compute.level.level;
     let threads = Threads::from_args(&args.compute)?;
     let mut runner = Runner::new(named.model.model(), level, &threads)?;
     let mut image = buffer::zeroed(config.image_len(), "the image")?;
-    bench::paint(&mut image);
+    timing::paint(&mut image);
     let mut logits = buffer::zeroed(config.outputs(), "the logits")?;
 
-    bench::warm_up(|| runner.run(&image, &mut logits))?;
+    timing::warm_up(|| runner.run(&image, &mut logits))?;
     let progress = diagnostics::progress(args.iters as usize, "calls");
     let (mut calls, mut peaks, mut watched) = (Vec::new(), Vec::new(), Stopwatch::new());
     for _ in 0..args.iters {

@@ -1,19 +1,60 @@
 //! `run`: a model on raw tensors, to compare with what PyTorch computes from the same ones.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Result, bail};
+use clap::Args;
 use serde::Serialize;
 use vit::{Config, Level, Model};
 use weights::{Aligned, Dtype, TensorFile};
 
-use super::{Outcome, check_output};
-use crate::args::RunArgs;
+use crate::flags::{ComputeArgs, OutputArgs, values};
+use crate::outcome::Outcome;
+use crate::output::check_output;
 use crate::report::{Report, millis, print};
 use crate::stats::millis_since;
 use crate::threads::{Runner, Threads};
 use crate::{buffer, diagnostics, models};
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+IN holds the F32 tensor `image` [batch, channels, size, size], already normalised. OUT gets `logits` [batch, classes] \
+and, with --taps, `tap.0`, `tap.1`, ...: the tokens after each block, or after each stage of Swin before they are merged, \
+[batch, tokens, channels], class tokens first, channels in logical order. With --taps one thread computes.
+
+Examples:
+  shuffle-vit run --model tiny.safetensors --input in.safetensors --output out.safetensors --taps
+  shuffle-vit run --model timm.safetensors --arch deit_tiny --input in.safetensors --output out.safetensors --json
+
+JSON: {\"output\", \"batch\", \"taps\", \"ms\"}; `taps` says how many were written, `ms` is for the whole batch.")]
+pub(crate) struct RunArgs {
+    /// Checkpoint (safetensors) or packed file
+    #[arg(long, value_name = "FILE")]
+    pub model: PathBuf,
+
+    /// Tensors to read
+    #[arg(long, value_name = "IN")]
+    pub input: PathBuf,
+
+    /// File to write; it appears when it is complete
+    #[arg(long, value_name = "OUT")]
+    pub output: PathBuf,
+
+    /// Also write what every block (Swin: every stage) puts out
+    #[arg(long)]
+    pub taps: bool,
+
+    /// Name of the checkpoint's model, if the file does not describe it (as files exported from timm)
+    #[arg(long, value_name = "NAME", value_parser = values::arch)]
+    pub arch: Option<String>,
+
+    #[command(flatten)]
+    pub compute: ComputeArgs,
+
+    #[command(flatten)]
+    pub format: OutputArgs,
+}
 
 #[derive(Serialize)]
 struct Summary {
@@ -23,7 +64,7 @@ struct Summary {
     ms: f64,
 }
 
-pub(super) fn execute(args: &RunArgs) -> Result<Outcome> {
+pub(crate) fn execute(args: &RunArgs) -> Result<Outcome> {
     check_output(&args.output)?;
     let named = models::load(&args.model, args.arch.as_deref())?;
     let (model, level) = (named.model.model(), args.compute.level.level);

@@ -4,17 +4,43 @@ use std::fmt::Write;
 use std::time::Instant;
 
 use anyhow::Result;
+use clap::Args;
 use serde::Serialize;
 use vit::{Config, Level};
 
-use super::Outcome;
-use super::bench::{WARM_UP_CALLS, paint};
-use crate::args::{SettingArgs, TableArgs};
+use crate::flags::{LevelArgs, OutputArgs, SettingArgs};
+use crate::outcome::Outcome;
 use crate::report::{Align, Report, Table, grouped, millis, print};
 use crate::stats::{millis_since, min};
 use crate::theory::{Layers, Parts, counted_layer, shuffled};
 use crate::threads::{Runner, Threads};
+use crate::timing::{WARM_UP_CALLS, paint};
 use crate::{buffer, diagnostics, models};
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Multiply-accumulates are those of matrix products for one image, on all tokens, whatever clever execution saves. In the \
+formulas of theory N is tokens, C the channels that a layer computes on, r the MLP ratio: a layer costs \
+(4+2r) N C^2 + 2 N^2 C; with the module, at a total of T = 2C channels, (4+2r) N T^2 / 4 + N^2 T. Where attention sees \
+windows, N^2 is N times the window's tokens (keys).
+
+Examples:
+  shuffle-vit table
+  shuffle-vit table --time
+  shuffle-vit table --json
+
+JSON: [{\"name\", \"params\", \"macs\"}]; with --time also \"ms\".")]
+pub(crate) struct TableArgs {
+    /// Also time every model with random weights, one image on one thread: half a minute or so
+    #[arg(long)]
+    pub time: bool,
+
+    #[command(flatten)]
+    pub level: LevelArgs,
+
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
 
 /// What the paper (arXiv 2310.05642) says of a model and its shuffled version.
 #[rustfmt::skip]
@@ -47,7 +73,7 @@ struct Entry {
     config: Config,
 }
 
-pub(super) fn execute(args: &TableArgs) -> Result<Outcome> {
+pub(crate) fn execute(args: &TableArgs) -> Result<Outcome> {
     let mut models = Models::counted(args.level.level)?;
     if args.time {
         models.time()?;

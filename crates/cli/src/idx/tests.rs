@@ -4,10 +4,11 @@ use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 
-use cli::idx::{IdxError, read_images, read_labels, read_pair};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use tempfile::TempDir;
+
+use super::{read_images, read_labels, read_pair};
 
 const IMAGES: &str = "t10k-images-idx3-ubyte";
 const LABELS: &str = "t10k-labels-idx1-ubyte";
@@ -26,11 +27,15 @@ impl Folder {
         path
     }
 
-    /// What is wrong with these bytes as images, without the path in front.
+    /// What is wrong with these bytes as images.
     fn message(&self, bytes: &[u8]) -> String {
-        let path = self.write(IMAGES, bytes);
-        let message = read_images(&path).unwrap_err().to_string();
-        message.strip_prefix(&format!("{}: ", path.display())).unwrap().to_string()
+        format!("{:#}", read_images(&self.write(IMAGES, bytes)).unwrap_err())
+    }
+
+    /// What is wrong with a pair, of which this is the images file.
+    fn pair_message(&self, images: &str) -> String {
+        let message = format!("{:#}", read_pair(&self.0.path().join(images)).unwrap_err());
+        message.replace(&format!("{}/", self.0.path().display()), "")
     }
 }
 
@@ -61,16 +66,38 @@ fn pairs_are_read_plain_and_compressed() {
         ((format!("{IMAGES}.gz"), gzip(&images())), (LABELS.to_string(), labels.clone())),
         ((IMAGES.to_string(), images()), (format!("{LABELS}.gz"), gzip(&labels))),
         // Unpacked by a browser that kept the name.
-        ((format!("{IMAGES}.gz"), images()), (format!("{LABELS}.gz"), labels)),
+        ((format!("{IMAGES}.gz"), images()), (format!("{LABELS}.gz"), labels.clone())),
+        // Unpacked by a program that took the last hyphen for a full stop.
+        (("t10k-images.idx3-ubyte".into(), images()), ("t10k-labels.idx1-ubyte".into(), labels)),
     ];
     for ((images_name, images), (labels_name, labels)) in cases {
         let folder = Folder::new();
         folder.write(&labels_name, &labels);
         let (images, labels) = read_pair(&folder.write(&images_name, &images)).unwrap();
         assert_eq!((images.count(), images.rows, images.columns), (2, 2, 3));
-        assert_eq!(images.iter().collect::<Vec<_>>(), [[1, 2, 3, 4, 5, 6], [7, 8, 9, 10, 11, 12]]);
+        assert_eq!([images.image(0), images.image(1)], [[1, 2, 3, 4, 5, 6], [7, 8, 9, 10, 11, 12]]);
         assert_eq!(labels, [7, 0]);
     }
+}
+
+/// What `gzip` itself reads: several members, and zeros where a tape or a download block was filled up.
+#[test]
+fn gzip_may_have_members_and_padding() {
+    let folder = Folder::new();
+    let (start, end) = (gzip(&images()[..20]), gzip(&images()[20..]));
+    let zeros = |count| vec![0; count];
+    for file in [
+        [start.clone(), end.clone()].concat(),
+        [gzip(&images()), zeros(1)].concat(),
+        [gzip(&images()), zeros(100_000)].concat(),
+        [start, zeros(511), end, zeros(3)].concat(),
+        [gzip(&images()), gzip(&[])].concat(),
+    ] {
+        let read = read_images(&folder.write(IMAGES, &file)).unwrap();
+        assert_eq!(read.image(1), [7, 8, 9, 10, 11, 12]);
+    }
+    let message = folder.message(&[gzip(&images()), zeros(8), b"garbage".to_vec()].concat());
+    assert!(message.starts_with("its gzip data is damaged"), "{message}");
 }
 
 #[test]
@@ -88,22 +115,21 @@ fn wrong_files_are_named_with_what_was_expected() {
         assert_eq!(folder.message(&bytes), format!("{found}, {expected}"));
     }
     let images = folder.write(LABELS, &images());
-    let message = read_labels(&images).unwrap_err().to_string();
+    let message = format!("{:#}", read_labels(&images).unwrap_err());
     assert!(message.contains("holds IDX images, expected an IDX file of labels"), "{message}");
 }
 
 #[test]
 fn lengths_must_be_those_of_the_header() {
     let folder = Folder::new();
-    let shape = "2 x 2 x 3".to_string();
     for (bytes, found) in [
         (images()[..27].to_vec(), "only 11"),
         (images()[..16].to_vec(), "only 0"),
         ([images(), vec![0]].concat(), "more than 12"),
     ] {
-        let path = folder.write(IMAGES, &bytes);
-        let error = IdxError::Length { path: path.clone(), shape: shape.clone(), expected: 12, found: found.into() };
-        assert_eq!(read_images(&path), Err(error));
+        let expected =
+            format!("holds {found} bytes behind the header, which announces 2 x 2 x 3 = 12; copy or download it again");
+        assert_eq!(folder.message(&bytes), expected);
     }
     for (shape, text) in [([u32::MAX; 3], "4294967295 x 4294967295 x 4294967295"), ([0, 28, 28], "0 x 28 x 28")] {
         let message = folder.message(&idx(8, &shape, &[1; 100]));
@@ -127,16 +153,17 @@ fn damaged_gzip_is_told_from_damaged_idx() {
 #[test]
 fn labels_must_stand_beside_the_images() {
     let folder = Folder::new();
-    let path = folder.write(IMAGES, &images());
-    let expected = folder.0.path().join(LABELS);
-    assert_eq!(read_pair(&path).unwrap_err(), IdxError::NoLabels { path: path.clone(), expected: expected.clone() });
+    folder.write(IMAGES, &images());
+    assert_eq!(folder.pair_message(IMAGES), format!("{IMAGES}: its labels are missing, expected them in {LABELS}"));
     folder.write(LABELS, &idx(8, &[3], &[1, 2, 3]));
-    assert_eq!(read_pair(&path).unwrap_err(), IdxError::Count { path: expected, expected: 2, found: 3 });
+    let count = format!("{LABELS}: has 3 labels for the 2 images beside it, expected one each");
+    assert_eq!(folder.pair_message(IMAGES), count);
 
-    let unnamed = folder.write("pictures", &images());
-    assert_eq!(read_pair(&unnamed).unwrap_err(), IdxError::Name { path: unnamed });
-    let nowhere = folder.0.path().join("nowhere");
-    assert!(matches!(read_images(&nowhere), Err(IdxError::Read { path, .. }) if path == nowhere));
-    let inside = folder.0.path().to_path_buf();
-    assert_eq!(read_images(&inside), Err(IdxError::Folder { path: inside }));
+    folder.write("pictures", &images());
+    let name = folder.pair_message("pictures");
+    assert!(name.starts_with("pictures: its labels cannot be found") && name.contains("rename the pair"), "{name}");
+    let nowhere = folder.pair_message("nowhere");
+    assert!(nowhere.starts_with("nowhere: cannot be read; check the path"), "{nowhere}");
+    fs::create_dir(folder.0.path().join("inside")).unwrap();
+    assert!(folder.pair_message("inside").starts_with("inside: is a folder"));
 }
