@@ -22,6 +22,30 @@ const REQUIRED: [&str; 3] = ["arch", "dim", "heads"];
 /// Unknown keys that are told one by one.
 const SHOWN: usize = 20;
 
+type New = fn() -> Box<dyn Family>;
+
+/// The families, each with its word of `arch`.
+const FAMILIES: [(&str, New); 2] = [(family::PLAIN, vit::new), (family::SWIN, swin::new)];
+
+/// An empty configuration of the family that `arch` names; where it names none, of the one that the other keys suit.
+fn named_in(text: &str) -> Box<dyn Family> {
+    let families = FAMILIES.map(|(arch, new)| (arch, new().depth_key(), new));
+    let (mut named, mut suiting) = (None, None);
+    // What cannot be read is told when the keys are.
+    let _ = for_each_entry(text, &mut |key, value| {
+        let word: Option<String> = if key == "arch" { serde_json::from_str(value.get()).ok() } else { None };
+        for (arch, depth_key, new) in families {
+            if word.as_deref() == Some(arch) {
+                named = Some(new);
+            }
+            if depth_key == key {
+                suiting = Some(new);
+            }
+        }
+    });
+    named.or(suiting).unwrap_or(FAMILIES[0].1)()
+}
+
 /// What the entry says; unless reading it reported problems, its configuration is valid.
 pub(crate) struct Entry {
     model: Box<dyn Family>,
@@ -33,7 +57,7 @@ pub(crate) struct Entry {
 
 /// Keys of the description's family, all that may be set in it: the family itself is not among them.
 pub(crate) fn settable_keys(text: &str) -> Vec<&'static str> {
-    Entry::new(family::named_in(text)).keys().filter(|key| *key != "arch").collect()
+    Entry::new(named_in(text)).keys().filter(|key| *key != "arch").collect()
 }
 
 /// Whether a description that does not have the key takes its value from the others.
@@ -43,7 +67,7 @@ pub(crate) fn follows(key: &str) -> bool {
 
 /// Reads the entry, key by key.
 pub(crate) fn read(text: &str, report: &mut Report) -> Entry {
-    let mut entry = Entry::new(family::named_in(text));
+    let mut entry = Entry::new(named_in(text));
     let read = for_each_entry(text, &mut |key, text| entry.set_key(Value { key: &key, text, report }));
     match read {
         Ok(()) => entry.check_whole(report),

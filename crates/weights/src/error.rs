@@ -173,6 +173,13 @@ impl Error {
     }
 }
 
+impl Report {
+    /// An error if there are problems.
+    pub(crate) fn into_result(self) -> Result<(), Error> {
+        if self.total() == 0 { Ok(()) } else { Err(Error::Invalid(Box::new(self))) }
+    }
+}
+
 impl From<Infallible> for Error {
     fn from(never: Infallible) -> Self {
         match never {}

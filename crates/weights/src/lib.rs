@@ -16,10 +16,17 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Files are believed only after they were checked, and checking never allocates what a file merely claims. A
-//! [`TensorFile`] is consistent with itself, a [`Checkpoint`] with the model that it describes, and a [`LoadedModel`] is
-//! ready to run. [`save`] writes checkpoints, [`save_packed`] the packed files that run where they lie, [`write_tensors`]
-//! any tensors; [`Random`] makes weights up.
+//! A file is checked before it is used, and checking never allocates what a file merely claims. A [`TensorFile`] is
+//! consistent with itself, a [`Checkpoint`] with the model that it describes, and a [`LoadedModel`] is ready to run.
+//! [`save`] writes checkpoints, [`save_packed`] packed files, which load without any work, and [`write_tensors`] any
+//! tensors; [`Random`] makes weights up. All of them write through an [`Output`], which replaces a file whole or not at all.
+//!
+//! Features:
+//!
+//! - `std` (default): checkpoints and files. Without it the crate has no heap and no standard library, and a
+//!   [`PackedFile`] lends the weights of a packed model that is in memory already, as in a microcontroller's flash.
+//! - `write` (default): writing files.
+//! - `mmap`: [`Loader`] and [`TensorFile`] can map a file, as unsafe functions.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![deny(unsafe_code)]

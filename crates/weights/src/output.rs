@@ -149,7 +149,7 @@ impl Sink {
         let through = |device| Sink::Through { spool: tempfile::spooled_tempfile(MAX_SPOOLED), device };
         Ok(match Place::of(path)? {
             Place::File(target, replaced) => {
-                let temporary = Temporary::beside(&target, replaced.as_ref())?;
+                let temporary = Temporary::beside(&target, replaced.as_ref()).map_err(|e| in_folder(&e, &target))?;
                 (Sink::File { temporary, target }, false)
             }
             Place::Through(device) => (through(device), false),
@@ -178,6 +178,12 @@ impl Seek for Sink {
             Sink::Through { spool, .. } => spool.seek(to),
         }
     }
+}
+
+/// Says that it is the folder where no file can be made, which is needed even where one is replaced.
+fn in_folder(error: &io::Error, target: &Path) -> io::Error {
+    let folder = display(place::folder(target));
+    io::Error::new(error.kind(), format!("{error}, for a new file in the folder {folder}"))
 }
 
 fn send(mut spool: SpooledTempFile, mut device: File) -> io::Result<()> {

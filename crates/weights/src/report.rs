@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use crate::Error;
 use crate::text::printable;
 
 /// Problems written out in full; the rest are counted.
@@ -175,10 +174,6 @@ impl Report {
         }
         let kinds = KINDS.iter().zip(&mut self.hidden);
         kinds.filter(|(kind, _)| **kind == problem.kind).for_each(|(_, count)| *count += 1);
-    }
-
-    pub(crate) fn into_result(self) -> Result<(), Error> {
-        if self.total() == 0 { Ok(()) } else { Err(Error::Invalid(Box::new(self))) }
     }
 
     fn has(&self, kind: ProblemKind) -> bool {

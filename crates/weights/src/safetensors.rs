@@ -3,14 +3,18 @@
 pub(crate) mod convert;
 mod file;
 mod header;
+#[cfg(feature = "write")]
+mod rows;
 mod source;
 #[cfg(feature = "write")]
 mod write;
 
 pub use file::TensorFile;
 pub use header::TensorInfo;
+#[cfg(feature = "write")]
+pub use rows::RowWriter;
 pub(crate) use source::Source;
 #[cfg(feature = "mmap")]
 pub(crate) use source::open;
 #[cfg(feature = "write")]
-pub use write::{RowWriter, save, write_tensors};
+pub use write::{save, write_tensors};

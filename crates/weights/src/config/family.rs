@@ -3,8 +3,6 @@
 use vit::{Config, ConfigError};
 
 use super::values::Value;
-use super::{swin, vit as plain};
-use crate::json::for_each_entry;
 use crate::keys::{Shared, Value as _};
 use crate::{Problem, ProblemKind, Report};
 
@@ -29,29 +27,9 @@ pub(super) trait Family {
     fn check(&self, report: &mut Report);
 }
 
-type New = fn() -> Box<dyn Family>;
-
 /// The words of `arch`.
-pub(super) const FAMILIES: [(&str, New); 2] = [("vit", plain::new), ("swin", swin::new)];
-
-/// An empty configuration of the family that `arch` names; where it names none, of the one that the other keys suit.
-pub(super) fn named_in(text: &str) -> Box<dyn Family> {
-    let families = FAMILIES.map(|(arch, new)| (arch, new().depth_key(), new));
-    let (mut named, mut suiting) = (None, None);
-    // What cannot be read is told when the keys are.
-    let _ = for_each_entry(text, &mut |key, value| {
-        let word: Option<String> = if key == "arch" { serde_json::from_str(value.get()).ok() } else { None };
-        for (arch, depth_key, new) in families {
-            if word.as_deref() == Some(arch) {
-                named = Some(new);
-            }
-            if depth_key == key {
-                suiting = Some(new);
-            }
-        }
-    });
-    named.or(suiting).unwrap_or(FAMILIES[0].1)()
-}
+pub(super) const PLAIN: &str = "vit";
+pub(super) const SWIN: &str = "swin";
 
 /// Takes the impossible part out of what every family has; false if no single key is to blame.
 pub(super) fn make_possible(shared: Shared, error: &ConfigError) -> bool {
@@ -68,7 +46,7 @@ pub(super) fn make_possible(shared: Shared, error: &ConfigError) -> bool {
 
 /// Sees that `arch`, the key by which the family was found, is a word for one.
 pub(super) fn check_arch(mut value: Value) {
-    value.word(FAMILIES.map(|(arch, _)| (arch, ())));
+    value.word([PLAIN, SWIN].map(|arch| (arch, ())));
 }
 
 /// More than the impossibilities that one configuration can have.

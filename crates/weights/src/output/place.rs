@@ -74,7 +74,7 @@ fn identity(path: &Path, _: &Metadata) -> Option<PathBuf> {
     fs::canonicalize(path).ok()
 }
 
-/// The folder that a file's name stands in.
+/// The folder of a file.
 pub(super) fn folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
@@ -104,7 +104,7 @@ fn end_of_links(path: &Path) -> Result<End> {
     Err(Error::new(ErrorKind::InvalidInput, "its links lead to one another"))
 }
 
-/// Tells early and plainly what the operating system would tell late, or not at all.
+/// Finds early, and says plainly, what the operating system would say late or not at all.
 fn check_missing(path: &Path) -> Result<()> {
     let folder = folder(path);
     if !folder.is_dir() {

@@ -167,12 +167,12 @@ impl<'a> TensorFile<'a> {
         (self.source, start..start + byte_len(info))
     }
 
-    /// The values where they lie, if they can be read there.
+    /// The values where they are in memory, if they can be used there.
     pub(crate) fn borrowed(&self, info: &TensorInfo) -> Option<&[f32]> {
         borrow(info.dtype, self.bytes(info)?)
     }
 
-    /// Where the bytes lie, if they are in memory.
+    /// The bytes, if they are in memory.
     fn bytes(&self, info: &TensorInfo) -> Option<&[u8]> {
         source::slice(self.source.bytes()?, self.offset(info), byte_len(info)).ok()
     }

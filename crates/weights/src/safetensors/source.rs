@@ -12,7 +12,7 @@ pub(crate) enum Source<'a> {
     Bytes(&'a [u8]),
     #[cfg(feature = "mmap")]
     Map(memmap2::Mmap),
-    /// Locked while a piece is read, since a file has one position.
+    /// Locked while it is read, since a file has one position.
     File(Mutex<File>),
 }
 
