@@ -1,6 +1,6 @@
 //! What must hold for anything that loads, and for every message about what does not.
 
-use vit::{Config, Level};
+use vit::{Config, Intermediate, Level, RunOptions};
 use weights::{Error, LoadedModel};
 
 /// Multiply-accumulates beyond which a model is not run, so that one input does not take the time of a thousand.
@@ -24,7 +24,7 @@ pub fn check_model(loaded: &LoadedModel, file_len: usize) {
     if matches!(config, Config::Vit(_)) {
         // A vector of one half-precision value is padded to 16 f32, a row of positions likewise: 32-fold at the worst, and
         // the factors and zero biases that a block has without a tensor. Swin lays out its relative positions.
-        let most = 32 * file_len + config.taps() * 4096;
+        let most = 32 * file_len + config.intermediate_outputs() * 4096;
         assert!(loaded.weight_bytes() <= most, "{} bytes of weights from a file of {file_len}", loaded.weight_bytes());
     }
     if is_large(&config) {
@@ -44,7 +44,7 @@ pub fn check_model(loaded: &LoadedModel, file_len: usize) {
             assert!(same(first, &logits), "{level} gives other logits");
         }
     }
-    check_taps(loaded, &image);
+    check_intermediate(loaded, &image);
 }
 
 /// A packed model takes what its file takes and runs, whatever its weights are: their values were not looked at.
@@ -73,23 +73,23 @@ fn image(config: &Config) -> Vec<f32> {
     (0..config.image_len()).map(|i| (i % 251) as f32 / 125.0 - 1.0).collect()
 }
 
-/// Asking for taps, which computes the tokens that a run may skip, changes no logit.
-fn check_taps(loaded: &LoadedModel, image: &[f32]) {
+/// Asking for intermediate outputs, which computes the tokens that a run may skip, changes no logit.
+fn check_intermediate(loaded: &LoadedModel, image: &[f32]) {
     let (model, level) = (loaded.model(), Level::detect());
     let classes = model.config().outputs();
     let mut scratch = vec![0.0; model.scratch_len(level)];
-    let (mut plain, mut tapped) = (vec![0.0; classes], vec![0.0; classes]);
+    let (mut plain, mut observed) = (vec![0.0; classes], vec![0.0; classes]);
     model.run(level, image, &mut plain, &mut scratch).expect("as above");
     let mut count = 0;
-    model
-        .run_with_taps(level, image, &mut tapped, &mut scratch, &mut |_, tap| {
-            let [tokens, channels] = tap.shape();
-            tap.write(&mut vec![0.0; tokens * channels]).expect("the tap's own shape");
-            count += 1;
-        })
-        .expect("as above");
-    assert_eq!(count, model.config().taps());
-    assert!(same(&plain, &tapped), "taps change the logits");
+    let mut check = |_, output: Intermediate| {
+        let [tokens, channels] = output.shape();
+        output.write(&mut vec![0.0; tokens * channels]).expect("the output's own shape");
+        count += 1;
+    };
+    let options = RunOptions::new(level).intermediate_outputs(&mut check);
+    model.run(options, image, &mut observed, &mut scratch).expect("as above");
+    assert_eq!(count, model.config().intermediate_outputs());
+    assert!(same(&plain, &observed), "intermediate outputs change the logits");
 }
 
 /// Equal bits, any NaN being equal to any other: an instruction set may choose its payload.

@@ -136,7 +136,7 @@ impl Sub for Parts {
 fn added_to_vit(c: &VitConfig) -> Parts {
     let inputs = match c.tokens {
         Tokens::Patch => c.patch_size * c.patch_size * c.in_channels,
-        Tokens::T2tPerformer | Tokens::T2tTransformer => 576,
+        _ => 576,
     };
     let heads = if c.distilled { 2 } else { 1 };
     Parts {

@@ -3,7 +3,7 @@
 use anyhow::{Result, anyhow};
 use rayon::ThreadPool;
 use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
-use vit::{Level, Model, Watch};
+use vit::{Level, Model, Profiler, Rayon, RunOptions};
 use weights::Aligned;
 
 use crate::buffer;
@@ -12,6 +12,8 @@ use crate::flags::ComputeArgs;
 /// The threads that a command computes on.
 pub(crate) struct Threads {
     pool: Option<ThreadPool>,
+    /// The pool that it is called in.
+    executor: Rayon,
 }
 
 impl Threads {
@@ -19,7 +21,7 @@ impl Threads {
         let build = || rayon::ThreadPoolBuilder::new().num_threads(count).build();
         let pool = (count > 1).then(build).transpose();
         let pool = pool.map_err(|e| anyhow!("cannot start {count} threads: {e}; choose fewer with --threads"))?;
-        Ok(Self { pool })
+        Ok(Self { pool, executor: Rayon::current() })
     }
 
     /// As many as asked for, or one on each core.
@@ -29,6 +31,14 @@ impl Threads {
 
     pub fn count(&self) -> usize {
         self.pool.as_ref().map_or(1, ThreadPool::current_num_threads)
+    }
+
+    /// Calls `work` on one of the pool's threads, so that what it shares out goes to the others.
+    fn within<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        match &self.pool {
+            None => work(),
+            Some(pool) => pool.install(work),
+        }
     }
 
     /// The sum of what `work` gives on each thread, all at once.
@@ -60,28 +70,33 @@ impl<'a> Runner<'a> {
     pub fn new(model: Model<'a>, level: Level, threads: &'a Threads) -> Result<Self> {
         let len = match &threads.pool {
             None => model.scratch_len(level),
-            Some(pool) => model.parallel_scratch_len(level, pool),
+            Some(_) => threads.within(|| model.scratch_len_on(level, &threads.executor)),
         };
         Ok(Self { model, level, threads, scratch: buffer::zeroed(len, "the model's scratch")? })
     }
 
     /// The logits of a batch.
     pub fn run(&mut self, images: &[f32], logits: &mut [f32]) -> Result<()> {
-        match &self.threads.pool {
-            None => self.model.run(self.level, images, logits, &mut self.scratch)?,
-            Some(pool) => self.model.run_parallel(self.level, pool, images, logits, &mut self.scratch)?,
-        }
-        Ok(())
+        self.run_with(None, images, logits)
     }
 
-    /// As [`Runner::run`], telling `watch` of each step.
-    pub fn run_watched(&mut self, images: &[f32], logits: &mut [f32], watch: &Watch) -> Result<()> {
-        match &self.threads.pool {
-            None => self.model.run_watched(self.level, images, logits, &mut self.scratch, watch)?,
-            Some(pool) => {
-                self.model.run_parallel_watched(self.level, pool, images, logits, &mut self.scratch, watch)?;
+    /// As [`Runner::run`], reporting each step to a profiler.
+    pub fn run_profiled(&mut self, images: &[f32], logits: &mut [f32], profiler: &Profiler) -> Result<()> {
+        self.run_with(Some(profiler), images, logits)
+    }
+
+    fn run_with(&mut self, profiler: Option<&Profiler>, images: &[f32], logits: &mut [f32]) -> Result<()> {
+        let Self { model, level, threads, scratch } = self;
+        threads.within(|| {
+            let mut options = RunOptions::new(*level);
+            if threads.pool.is_some() {
+                options = options.executor(&threads.executor);
             }
-        }
+            if let Some(profiler) = profiler {
+                options = options.profiler(profiler);
+            }
+            model.run(options, images, logits, scratch)
+        })?;
         Ok(())
     }
 

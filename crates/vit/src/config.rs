@@ -7,15 +7,22 @@
 mod error;
 mod named;
 mod swin;
+mod switches;
+mod t2t;
 mod tensor;
 mod vit;
+mod windows;
 
 pub use error::{ConfigError, MAX_DEPTH, MAX_SIZE};
 pub use swin::{MAX_STAGES, Stages, SwinConfig};
+#[cfg(feature = "swin")]
 pub(crate) use swin::{Merging, Stage};
+pub use switches::{Pool, Rescale, Tokens};
+#[cfg(feature = "t2t")]
+pub(crate) use t2t::{FEATURES, Rounds, T2T_WIDTH};
 pub use tensor::{Layer, LayerName, TensorName};
-pub(crate) use vit::T2T_WIDTH;
-pub use vit::{Pool, Tokens, VitConfig};
+pub use vit::VitConfig;
+pub(crate) use windows::Windows;
 
 /// The description of one model of any supported family.
 ///
@@ -34,25 +41,31 @@ pub enum Config {
     Swin(SwinConfig),
 }
 
-/// Channel rescaling (paper section II-C): the factor on the attended channels where a residual branch joins them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Rescale {
-    /// Both factors are 1.
-    #[default]
-    None,
-    /// Both factors are 0.5, as in the authors' published Swin code.
-    Half,
-    /// `blocks.{i}.alpha` and `blocks.{i}.beta`, one learned scalar each.
-    Learned,
-}
-
 impl Config {
     /// Checks every bound that a model's construction relies on.
     pub fn validate(&self) -> Result<(), ConfigError> {
+        let built_in = match self {
+            Config::Vit(c) if c.tokens != Tokens::Patch => cfg!(feature = "t2t"),
+            Config::Vit(_) => cfg!(feature = "plain"),
+            Config::Swin(_) => cfg!(feature = "swin"),
+        };
+        if !built_in {
+            return Err(self.not_built_in());
+        }
         match self {
             Config::Vit(c) => c.validate(),
             Config::Swin(c) => c.validate(),
         }
+    }
+
+    /// What is wrong with a model whose family this build does not have.
+    pub(crate) fn not_built_in(&self) -> ConfigError {
+        let feature = match self {
+            Config::Vit(c) if c.tokens != Tokens::Patch => "t2t",
+            Config::Vit(_) => "plain",
+            Config::Swin(_) => "swin",
+        };
+        ConfigError::NotBuiltIn { feature }
     }
 
     /// Calls `visit` with the name and shape of every tensor of the checkpoint, in its order.
@@ -181,19 +194,19 @@ impl Config {
         }
     }
 
-    /// How many taps a run offers: one after each block, or after each stage.
-    pub fn taps(&self) -> usize {
+    /// How many intermediate outputs a run offers: one after each block, or after each stage.
+    pub fn intermediate_outputs(&self) -> usize {
         match self {
             Config::Vit(c) => c.depth,
             Config::Swin(c) => c.depths.len(),
         }
     }
 
-    /// Tokens and channels of tap `i`.
+    /// Tokens and channels of intermediate output `i`.
     ///
     /// # Panics
-    /// If there is no such tap.
-    pub fn tap_shape(&self, i: usize) -> [usize; 2] {
+    /// If there is no such output.
+    pub fn intermediate_shape(&self, i: usize) -> [usize; 2] {
         match self {
             Config::Vit(c) => [c.tokens(), c.channels()],
             Config::Swin(c) => [c.stage(i).tokens(), c.stage(i).channels],

@@ -1,15 +1,18 @@
 //! A model ready to run: a configuration over packed weights.
 
+use core::fmt;
+
 use kernels::Level;
 
-use crate::head::Stream;
-use crate::packing::{PackError, Packer};
-use crate::pass::{Pass, Watch};
-use crate::plain::{self, Plain};
-#[cfg(feature = "parallel")]
-use crate::split::join;
-use crate::swin::{self, Swin};
-use crate::{Config, ConfigError, Tensors};
+use crate::config::{Config, ConfigError};
+use crate::exec::error::RunError;
+use crate::exec::executor::{Executor, enter, join};
+use crate::exec::options::{OnIntermediate, RunOptions};
+use crate::exec::pass::Pass;
+use crate::families::{Family, list};
+use crate::packed::layout::Length;
+use crate::packed::packer::Packer;
+use crate::packed::{PackError, Tensors};
 
 /// Values of a model's packed weights.
 ///
@@ -23,10 +26,9 @@ use crate::{Config, ConfigError, Tensors};
 /// ```
 pub fn packed_len(config: &Config) -> Result<usize, ConfigError> {
     config.validate()?;
-    Ok(match config {
-        Config::Vit(c) => plain::packed_len(c),
-        Config::Swin(c) => swin::packed_len(c),
-    })
+    let mut length = Length(0);
+    list(&mut length, config);
+    Ok(length.0)
 }
 
 /// Packs a model's tensors into `packed`, whose length is [`packed_len`].
@@ -38,11 +40,9 @@ pub fn pack<T: Tensors>(config: &Config, tensors: &mut T, packed: &mut [f32]) ->
     if packed.len() != expected {
         return Err(PackError::Buffer { expected, found: packed.len() });
     }
-    let mut packer = Packer { tensors, rest: packed };
-    match config {
-        Config::Vit(c) => plain::pack(c, &mut packer),
-        Config::Swin(c) => swin::pack(c, &mut packer),
-    }
+    let mut packer = Packer::new(tensors, packed);
+    list(&mut packer, config);
+    packer.finish()
 }
 
 /// A model over packed weights, which it borrows.
@@ -83,73 +83,6 @@ pub struct Model<'w> {
     family: Family<'w>,
 }
 
-/// The forward passes: adding a family is a file, a variant here and a configuration.
-#[derive(Clone, Copy)]
-enum Family<'w> {
-    Plain(Plain<'w>),
-    Swin(Swin<'w>),
-}
-
-/// A run that could not be made. Only the logits and the scratch may have been written.
-#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum RunError {
-    /// A buffer has the wrong length.
-    #[error("{what} holds {found} values, expected {expected}")]
-    Length {
-        /// The argument.
-        what: &'static str,
-        /// Values needed.
-        expected: usize,
-        /// Values given.
-        found: usize,
-    },
-    /// The images' values are not a whole number of images.
-    #[error("the images hold {found} values, expected a multiple of {image_len} ({channels}x{size}x{size})")]
-    Images {
-        /// Values given.
-        found: usize,
-        /// Values of one image.
-        image_len: usize,
-        /// Planes of one image.
-        channels: usize,
-        /// Height and width.
-        size: usize,
-    },
-    /// A kernel refused a shape: a defect of this crate.
-    #[error(transparent)]
-    Kernel(#[from] kernels::Error),
-}
-
-/// The residual stream after one block, or after one stage before it is merged, offered to the caller of [`Model::run_with_taps`].
-pub struct Tap<'a> {
-    pub(crate) index: usize,
-    pub(crate) tokens: usize,
-    pub(crate) stream: Stream<'a>,
-}
-
-impl Tap<'_> {
-    /// The block or stage that this is the output of, from 0.
-    pub fn index(&self) -> usize {
-        self.index
-    }
-
-    /// Tokens and channels.
-    pub fn shape(&self) -> [usize; 2] {
-        [self.tokens, self.stream.order.channels()]
-    }
-
-    /// Writes tokens x channels, row-major: class tokens first, patches row by row, channels in logical order.
-    ///
-    /// # Errors
-    /// [`RunError::Length`] unless `out` holds exactly that many values.
-    pub fn write(&self, out: &mut [f32]) -> Result<(), RunError> {
-        let [tokens, channels] = self.shape();
-        check_len("the tap's output", tokens * channels, out.len())?;
-        Ok(self.stream.write(out)?)
-    }
-}
-
 impl<'w> Model<'w> {
     /// A model over weights that [`pack`] has packed, in memory, in flash or mapped from a file. Alignment to 64 bytes is
     /// not needed but faster.
@@ -161,10 +94,7 @@ impl<'w> Model<'w> {
         if packed.len() != expected {
             return Err(PackError::Buffer { expected, found: packed.len() });
         }
-        let family = match *config {
-            Config::Vit(c) => Family::Plain(Plain::new(c, packed)),
-            Config::Swin(c) => Family::Swin(Swin::new(c, packed)),
-        };
+        let family = Family::new(config, packed).ok_or(PackError::Config(config.not_built_in()))?;
         Ok(Model { config: *config, family })
     }
 
@@ -173,255 +103,115 @@ impl<'w> Model<'w> {
         &self.config
     }
 
-    /// Scratch values that [`Model::run`] needs at a level, for any batch.
+    /// Scratch values that [`Model::run`] needs at a level on one thread, for any batch.
     pub fn scratch_len(&self, level: Level) -> usize {
-        self.scratch_len_on(level, 1)
+        self.family.scratch_len(level, 1)
     }
 
-    /// Scratch values of one image on some threads.
-    fn scratch_len_on(&self, level: Level, threads: usize) -> usize {
-        match &self.family {
-            Family::Plain(model) => model.scratch_len(level, threads),
-            Family::Swin(model) => model.scratch_len(level, threads),
-        }
+    /// Scratch values that [`Model::run`] needs on an executor's threads, for any batch; `usize::MAX` where that is more than
+    /// memory can be.
+    pub fn scratch_len_on(&self, level: Level, executor: &dyn Executor) -> usize {
+        self.batch_scratch_len(level, executor.threads().max(1))
     }
 
-    /// The logits of a batch on this thread, without allocation.
-    ///
-    /// `images` are planes of normalised pixels, `[batch, in_channels, image_size, image_size]`; `logits` are
-    /// `[batch, num_classes]`. What `scratch` holds does not matter.
-    ///
-    /// # Errors
-    /// [`RunError`] if a buffer's length does not fit.
-    pub fn run(&self, level: Level, images: &[f32], logits: &mut [f32], scratch: &mut [f32]) -> Result<(), RunError> {
-        self.check(images, logits, self.scratch_len(level), scratch)?;
-        let pass = Pass { level, threads: 1, watch: None };
-        self.run_each(images, logits, |image, logits| self.run_one(&pass, image, logits, scratch, None))
+    /// An image on each thread, or one on all.
+    fn batch_scratch_len(&self, level: Level, threads: usize) -> usize {
+        threads.saturating_mul(self.scratch_len(level)).max(self.family.scratch_len(level, threads))
     }
 
-    /// As [`Model::run`], telling `watch` of each step when it is done: timed, it is a profile.
+    /// The outputs of a batch: logits, or of a model without a head the pooled features. It allocates nothing.
     ///
-    /// ```
-    /// # use vit::{Config, Level, Model, Operation, TensorName, Tensors, VitConfig};
-    /// # struct Zeros(Vec<f32>);
-    /// # impl Tensors for Zeros {
-    /// #     type Error = core::convert::Infallible;
-    /// #     fn tensor(&mut self, _: TensorName, shape: &[usize]) -> Result<&[f32], Self::Error> {
-    /// #         self.0.resize(shape.iter().product(), 0.0);
-    /// #         Ok(&self.0)
-    /// #     }
-    /// # }
-    /// # let config = Config::Vit(VitConfig { image_size: 32, dim: 8, depth: 3, heads: 2, ..VitConfig::default() });
-    /// # let mut packed = vec![0.0; vit::packed_len(&config)?];
-    /// # vit::pack(&config, &mut Zeros(Vec::new()), &mut packed)?;
-    /// # let (model, level) = (Model::new(&config, &packed)?, Level::detect());
-    /// # let (image, mut logits) = (vec![0.0; config.image_len()], vec![0.0; config.num_classes()]);
-    /// # let mut scratch = vec![0.0; model.scratch_len(level)];
-    /// use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-    /// let in_attention = AtomicU64::new(0);
-    /// model.run_watched(level, &image, &mut logits, &mut scratch, &|step, macs| {
-    ///     if step == Operation::Attention {
-    ///         in_attention.fetch_add(macs, Relaxed);
-    ///     }
-    /// })?;
-    /// assert!(in_attention.into_inner() > 0);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
+    /// `images` are planes of normalised pixels, `[batch, in_channels, image_size, image_size]`; `outputs` are
+    /// `[batch, config.outputs()]`. What `scratch` holds does not matter. A [`Level`] will do for `options`; more can be said
+    /// with [`RunOptions`], and changes no output by a bit.
     ///
     /// # Errors
     /// [`RunError`] if a buffer's length does not fit.
-    pub fn run_watched(
+    pub fn run<'o>(
         &self,
-        level: Level,
+        options: impl Into<RunOptions<'o>>,
         images: &[f32],
-        logits: &mut [f32],
-        scratch: &mut [f32],
-        watch: &Watch,
-    ) -> Result<(), RunError> {
-        self.check(images, logits, self.scratch_len(level), scratch)?;
-        let pass = Pass { level, threads: 1, watch: Some(watch) };
-        self.run_each(images, logits, |image, logits| self.run_one(&pass, image, logits, scratch, None))
-    }
-
-    /// As [`Model::run`], calling `tap(image's index, tap)` after each block, or stage.
-    ///
-    /// ```
-    /// # use vit::{Config, Level, Model, TensorName, Tensors, VitConfig};
-    /// # struct Zeros(Vec<f32>);
-    /// # impl Tensors for Zeros {
-    /// #     type Error = core::convert::Infallible;
-    /// #     fn tensor(&mut self, _: TensorName, shape: &[usize]) -> Result<&[f32], Self::Error> {
-    /// #         self.0.resize(shape.iter().product(), 0.0);
-    /// #         Ok(&self.0)
-    /// #     }
-    /// # }
-    /// # let config = Config::Vit(VitConfig { image_size: 32, dim: 8, depth: 3, heads: 2, ..VitConfig::default() });
-    /// # let mut packed = vec![0.0; vit::packed_len(&config)?];
-    /// # vit::pack(&config, &mut Zeros(Vec::new()), &mut packed)?;
-    /// # let (model, level) = (Model::new(&config, &packed)?, Level::detect());
-    /// # let (image, mut logits) = (vec![0.0; config.image_len()], vec![0.0; config.num_classes()]);
-    /// # let mut scratch = vec![0.0; model.scratch_len(level)];
-    /// let mut features = Vec::new();
-    /// model.run_with_taps(level, &image, &mut logits, &mut scratch, &mut |_image, tap| {
-    ///     let [tokens, channels] = tap.shape();
-    ///     let mut values = vec![0.0; tokens * channels];
-    ///     tap.write(&mut values).expect("the buffer has the tap's shape");
-    ///     features.push(values);
-    /// })?;
-    /// assert_eq!(features.len(), config.taps());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    /// [`RunError`] if a buffer's length does not fit.
-    pub fn run_with_taps(
-        &self,
-        level: Level,
-        images: &[f32],
-        logits: &mut [f32],
-        scratch: &mut [f32],
-        tap: &mut dyn FnMut(usize, Tap),
-    ) -> Result<(), RunError> {
-        self.check(images, logits, self.scratch_len(level), scratch)?;
-        let pass = Pass { level, threads: 1, watch: None };
-        let mut i = 0;
-        self.run_each(images, logits, |image, logits| {
-            self.run_one(&pass, image, logits, scratch, Some(&mut |t| tap(i, t)))?;
-            i += 1;
-            Ok(())
-        })
-    }
-
-    /// Scratch values that [`Model::run_parallel`] needs.
-    #[cfg(feature = "parallel")]
-    pub fn parallel_scratch_len(&self, level: Level, pool: &rayon::ThreadPool) -> usize {
-        let threads = pool.current_num_threads();
-        // An image on each thread, or one on all.
-        (threads * self.scratch_len(level)).max(self.scratch_len_on(level, threads))
-    }
-
-    /// As [`Model::run`], on the threads of a pool: images are shared out while there is one for every thread, then the
-    /// token panels of each image that is left. The logits are the same bits.
-    ///
-    /// # Errors
-    /// [`RunError`] if a buffer's length does not fit.
-    #[cfg(feature = "parallel")]
-    pub fn run_parallel(
-        &self,
-        level: Level,
-        pool: &rayon::ThreadPool,
-        images: &[f32],
-        logits: &mut [f32],
+        outputs: &mut [f32],
         scratch: &mut [f32],
     ) -> Result<(), RunError> {
-        let threads = pool.current_num_threads();
-        self.check(images, logits, self.parallel_scratch_len(level, pool), scratch)?;
-        if threads == 1 {
-            return self.run(level, images, logits, scratch);
-        }
-        let batch = images.len() / self.config.image_len();
-        let shared_out = batch / threads * threads;
-        let (each_images, one_by_one) = images.split_at(shared_out * self.config.image_len());
-        let (each_logits, last_logits) = logits.split_at_mut(shared_out * self.config.outputs());
-        let pass = Pass { level, threads, watch: None };
-        pool.install(|| {
-            self.share_out(level, threads, each_images, each_logits, scratch)?;
-            self.run_each(one_by_one, last_logits, |image, logits| self.run_one(&pass, image, logits, scratch, None))
-        })
+        let mut options = options.into();
+        let pass = options.pass();
+        self.check(&pass, images, outputs, scratch)?;
+        enter(pass.executor, || self.run_batch(&pass, images, outputs, scratch, options.on_intermediate.as_deref_mut()))
     }
 
-    /// As [`Model::run_watched`], each image on all threads of a pool. [`Operation::Wait`](crate::Operation::Wait) is told
-    /// when a thread has waited and goes on.
-    ///
-    /// # Errors
-    /// [`RunError`] if a buffer's length does not fit.
-    #[cfg(feature = "parallel")]
-    pub fn run_parallel_watched(
-        &self,
-        level: Level,
-        pool: &rayon::ThreadPool,
-        images: &[f32],
-        logits: &mut [f32],
-        scratch: &mut [f32],
-        watch: &Watch,
-    ) -> Result<(), RunError> {
-        self.check(images, logits, self.parallel_scratch_len(level, pool), scratch)?;
-        let pass = Pass { level, threads: pool.current_num_threads(), watch: Some(watch) };
-        pool.install(|| {
-            self.run_each(images, logits, |image, logits| self.run_one(&pass, image, logits, scratch, None))
-        })
-    }
-
-    /// Runs equal shares of a batch on `threads` threads.
-    #[cfg(feature = "parallel")]
-    fn share_out(
-        &self,
-        level: Level,
-        threads: usize,
-        images: &[f32],
-        logits: &mut [f32],
-        scratch: &mut [f32],
-    ) -> Result<(), RunError> {
-        if images.is_empty() || threads == 1 {
-            return self.run(level, images, logits, scratch);
-        }
-        let left = threads / 2;
-        let (images, right_images) = images.split_at(images.len() / threads * left);
-        let (logits, right_logits) = logits.split_at_mut(logits.len() / threads * left);
-        let (scratch, right_scratch) = scratch.split_at_mut(scratch.len() / threads * left);
-        let (a, b) = join(
-            || self.share_out(level, left, images, logits, scratch),
-            || self.share_out(level, threads - left, right_images, right_logits, right_scratch),
-        );
-        a.and(b)
-    }
-
-    /// The logits of one image.
-    fn run_one(
+    fn run_batch(
         &self,
         pass: &Pass,
-        image: &[f32],
-        logits: &mut [f32],
-        scratch: &mut [f32],
-        tap: Option<&mut dyn FnMut(Tap)>,
-    ) -> Result<(), RunError> {
-        match &self.family {
-            Family::Plain(model) => model.run(pass, image, logits, scratch, tap),
-            Family::Swin(model) => model.run(pass, image, logits, scratch, tap),
-        }
-    }
-
-    fn run_each(
-        &self,
         images: &[f32],
-        logits: &mut [f32],
-        mut run: impl FnMut(&[f32], &mut [f32]) -> Result<(), RunError>,
+        outputs: &mut [f32],
+        scratch: &mut [f32],
+        mut on_intermediate: Option<&mut OnIntermediate>,
     ) -> Result<(), RunError> {
-        let images = images.chunks_exact(self.config.image_len());
-        for (image, logits) in images.zip(logits.chunks_exact_mut(self.config.outputs())) {
-            run(image, logits)?;
+        let batch = images.len() / self.config.image_len();
+        // While there is an image for every thread, nothing is faster than that.
+        let shared = if on_intermediate.is_none() { batch / pass.threads * pass.threads } else { 0 };
+        let (shared_images, images) = images.split_at(shared * self.config.image_len());
+        let (shared_outputs, outputs) = outputs.split_at_mut(shared * self.config.outputs());
+        self.share_out(pass, shared_images, shared_outputs, scratch)?;
+        for (i, (image, outputs)) in self.each(images, outputs).enumerate() {
+            match &mut on_intermediate {
+                Some(call) => self.family.run(pass, image, outputs, scratch, Some(&mut |output| call(i, output)))?,
+                None => self.family.run(pass, image, outputs, scratch, None)?,
+            }
         }
         Ok(())
     }
 
-    fn check(&self, images: &[f32], logits: &[f32], scratch_len: usize, scratch: &[f32]) -> Result<(), RunError> {
+    /// Runs equal shares of a batch on the pass's threads, each image on one.
+    fn share_out(&self, pass: &Pass, images: &[f32], outputs: &mut [f32], scratch: &mut [f32]) -> Result<(), RunError> {
+        let threads = pass.threads;
+        if images.is_empty() || threads == 1 {
+            return self
+                .each(images, outputs)
+                .try_for_each(|(image, out)| self.family.run(pass, image, out, scratch, None));
+        }
+        let left = threads / 2;
+        let (left_images, images) = images.split_at(images.len() / threads * left);
+        let (left_outputs, outputs) = outputs.split_at_mut(outputs.len() / threads * left);
+        let (left_scratch, scratch) = scratch.split_at_mut(scratch.len() / threads * left);
+        let (left_pass, pass) = (Pass { threads: left, ..*pass }, Pass { threads: threads - left, ..*pass });
+        join(
+            pass.executor,
+            || self.share_out(&left_pass, left_images, left_outputs, left_scratch),
+            || self.share_out(&pass, images, outputs, scratch),
+        )
+    }
+
+    /// Each image with the place of its outputs.
+    fn each<'a>(
+        &self,
+        images: &'a [f32],
+        outputs: &'a mut [f32],
+    ) -> impl Iterator<Item = (&'a [f32], &'a mut [f32])> + use<'a> {
+        images.chunks_exact(self.config.image_len()).zip(outputs.chunks_exact_mut(self.config.outputs()))
+    }
+
+    fn check(&self, pass: &Pass, images: &[f32], outputs: &[f32], scratch: &[f32]) -> Result<(), RunError> {
         let image_len = self.config.image_len();
         if !images.len().is_multiple_of(image_len) {
-            return Err(RunError::Images {
-                found: images.len(),
-                image_len,
-                channels: self.config.in_channels(),
-                size: self.config.image_size(),
-            });
+            let (channels, size) = (self.config.in_channels(), self.config.image_size());
+            return Err(RunError::Images { found: images.len(), image_len, channels, size });
         }
-        check_len("the buffer for logits", images.len() / image_len * self.config.outputs(), logits.len())?;
-        if scratch.len() < scratch_len {
-            return Err(RunError::Length { what: "the scratch", expected: scratch_len, found: scratch.len() });
+        let (expected, found) = (images.len() / image_len * self.config.outputs(), outputs.len());
+        if expected != found {
+            return Err(RunError::Length { what: "the buffer for outputs", expected, found });
+        }
+        let (expected, found) = (self.batch_scratch_len(pass.level, pass.threads), scratch.len());
+        if found < expected {
+            return Err(RunError::TooShort { what: "the scratch", expected, found });
         }
         Ok(())
     }
 }
 
-fn check_len(what: &'static str, expected: usize, found: usize) -> Result<(), RunError> {
-    if expected == found { Ok(()) } else { Err(RunError::Length { what, expected, found }) }
+impl fmt::Debug for Model<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.debug_struct("Model").field("config", &self.config).finish_non_exhaustive()
+    }
 }

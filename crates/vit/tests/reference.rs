@@ -6,22 +6,25 @@ use std::convert::Infallible;
 
 use common::reference::{self, Weights};
 use common::{Seeded, configs, images, packed_from};
-use vit::{Config, Level, Model, Pool, Rescale, Stages, SwinConfig, TensorName, Tensors, Tokens, VitConfig};
+use vit::{
+    Config, Intermediate, Level, Model, Pool, Rescale, RunOptions, Stages, SwinConfig, TensorName, Tensors, Tokens,
+    VitConfig,
+};
 
 /// The crate's outputs of one image and its intermediate outputs.
 fn found(config: &Config, packed: &[f32], level: Level, image: &[f32]) -> (Vec<f32>, Vec<Vec<f32>>) {
     let model = Model::new(config, packed).unwrap();
     let mut scratch = vec![f32::NAN; model.scratch_len(level)];
-    let (mut outputs, mut taps) = (vec![f32::NAN; config.outputs()], Vec::new());
-    model
-        .run_with_taps(level, image, &mut outputs, &mut scratch, &mut |_, tap| {
-            let [tokens, channels] = tap.shape();
-            let mut values = vec![f32::NAN; tokens * channels];
-            tap.write(&mut values).unwrap();
-            taps.push(values);
-        })
-        .unwrap();
-    (outputs, taps)
+    let (mut outputs, mut intermediate) = (vec![f32::NAN; config.outputs()], Vec::new());
+    let mut keep = |_, output: Intermediate| {
+        let [tokens, channels] = output.shape();
+        let mut values = vec![f32::NAN; tokens * channels];
+        output.write(&mut values).unwrap();
+        intermediate.push(values);
+    };
+    let options = RunOptions::new(level).intermediate_outputs(&mut keep);
+    model.run(options, image, &mut outputs, &mut scratch).unwrap();
+    (outputs, intermediate)
 }
 
 /// f32 keeps 7 digits, and a few hundred roundings may add up: a hundred-thousandth of the largest value, where a wrong
@@ -41,12 +44,12 @@ fn check(config: &Config) {
 fn check_with(config: &Config, source: &mut impl Tensors<Error = Infallible>, image: &[f32]) {
     assert_eq!(config.validate(), Ok(()), "{config:?}");
     let (weights, packed) = (Weights::new(config, source), packed_from(config, source));
-    let (outputs, taps) = reference::run(config, &weights, image);
+    let (outputs, streams) = reference::run(config, &weights, image);
     for level in Level::available() {
-        let (found, found_taps) = found(config, &packed, level, image);
+        let (found, found_streams) = found(config, &packed, level, image);
         assert_close(&found, &outputs, &format!("{level}, outputs of {config:?}"));
-        assert_eq!(found_taps.len(), taps.len());
-        for (i, (found, expected)) in found_taps.iter().zip(&taps).enumerate() {
+        assert_eq!(found_streams.len(), streams.len());
+        for (i, (found, expected)) in found_streams.iter().zip(&streams).enumerate() {
             assert_close(found, &expected.concat(), &format!("{level}, intermediate output {i} of {config:?}"));
         }
     }

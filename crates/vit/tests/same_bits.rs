@@ -1,11 +1,11 @@
-//! Logits are the same bits for any batch, level with fused multiply-add and thread count, with and without taps.
+//! Logits are the same bits for any batch, level with fused multiply-add and thread count, with and without intermediate outputs.
 
 mod common;
 
 use common::{bits, configs, fused_levels, images, logits, packed};
-use vit::{Config, Level, Model, SwinConfig, VitConfig};
+use vit::{Config, Intermediate, Level, Model, RunOptions, SwinConfig, VitConfig};
 #[cfg(feature = "parallel")]
-use vit::{Pool, Stages, Tokens};
+use vit::{Pool, Rayon, Stages, Tokens};
 
 #[test]
 fn every_fused_level_and_batch() {
@@ -40,30 +40,30 @@ fn the_portable_level_agrees_to_rounding() {
     }
 }
 
-/// Taps switch off what a classifier on the class token lets a run skip; nothing may change.
+/// Intermediate outputs switch off what a head on the class token lets a run skip; nothing may change.
 #[test]
-fn taps_change_nothing_and_show_every_token() {
+fn intermediate_outputs_change_nothing_and_show_every_token() {
     for config in configs() {
         let packed = packed(&config);
         let model = Model::new(&config, &packed).unwrap();
         let (level, images) = (Level::detect(), images(&config, 2));
-        let mut tapped = vec![f32::NAN; 2 * config.outputs()];
+        let mut outputs = vec![f32::NAN; 2 * config.outputs()];
         let mut seen = Vec::new();
         let mut scratch = vec![f32::NAN; model.scratch_len(level)];
-        model
-            .run_with_taps(level, &images, &mut tapped, &mut scratch, &mut |image, tap| {
-                let [tokens, channels] = tap.shape();
-                assert_eq!([tokens, channels], config.tap_shape(tap.index()));
-                let mut values = vec![f32::NAN; tokens * channels];
-                tap.write(&mut values).unwrap();
-                assert!(values.iter().all(|x| x.is_finite()));
-                assert!(tap.write(&mut values[1..]).is_err());
-                seen.push((image, tap.index()));
-            })
-            .unwrap();
-        let expected: Vec<_> = (0..2).flat_map(|image| (0..config.taps()).map(move |i| (image, i))).collect();
-        assert_eq!(seen, expected);
-        assert_eq!(bits(&tapped), bits(&logits(&model, level, &images)), "{config:?}");
+        let mut check = |image, output: Intermediate| {
+            let [tokens, channels] = output.shape();
+            assert_eq!([tokens, channels], config.intermediate_shape(output.index()));
+            let mut values = vec![f32::NAN; tokens * channels];
+            output.write(&mut values).unwrap();
+            assert!(values.iter().all(|x| x.is_finite()));
+            assert!(output.write(&mut values[1..]).is_err());
+            seen.push((image, output.index()));
+        };
+        let options = RunOptions::new(level).intermediate_outputs(&mut check);
+        model.run(options, &images, &mut outputs, &mut scratch).unwrap();
+        let all = (0..2).flat_map(|image| (0..config.intermediate_outputs()).map(move |i| (image, i)));
+        assert_eq!(seen, all.collect::<Vec<_>>());
+        assert_eq!(bits(&outputs), bits(&logits(&model, level, &images)), "{config:?}");
     }
 }
 
@@ -71,7 +71,7 @@ fn taps_change_nothing_and_show_every_token() {
 #[test]
 fn every_thread_count() {
     for threads in [1, 2, 3, 5] {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let pool = Rayon::new(threads).unwrap();
         for config in configs() {
             let packed = packed(&config);
             let model = Model::new(&config, &packed).unwrap();
@@ -79,8 +79,8 @@ fn every_thread_count() {
                 for level in Level::available() {
                     let images = images(&config, batch);
                     let mut found = vec![f32::NAN; batch * config.outputs()];
-                    let mut scratch = vec![f32::NAN; model.parallel_scratch_len(level, &pool)];
-                    model.run_parallel(level, &pool, &images, &mut found, &mut scratch).unwrap();
+                    let mut scratch = vec![f32::NAN; model.scratch_len_on(level, &pool)];
+                    model.run(RunOptions::new(level).executor(&pool), &images, &mut found, &mut scratch).unwrap();
                     let expected = logits(&model, level, &images);
                     assert_eq!(bits(&found), bits(&expected), "{threads} threads, batch {batch}, {level}, {config:?}");
                 }
@@ -135,20 +135,20 @@ fn more_threads_than_work() {
             let expected = logits(&model, level, &images);
             assert!(expected.iter().all(|x| x.is_finite()), "{level}, {config:?}");
             for threads in 1..=9 {
-                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                let pool = Rayon::new(threads).unwrap();
                 let mut found = vec![f32::NAN; config.outputs()];
-                let mut scratch = vec![f32::NAN; model.parallel_scratch_len(level, &pool)];
-                model.run_parallel(level, &pool, &images, &mut found, &mut scratch).unwrap();
+                let mut scratch = vec![f32::NAN; model.scratch_len_on(level, &pool)];
+                model.run(RunOptions::new(level).executor(&pool), &images, &mut found, &mut scratch).unwrap();
                 assert_eq!(bits(&found), bits(&expected), "{threads} threads, {level}, {config:?}");
             }
         }
     }
 }
 
-/// Whoever watches is told of the same work on any number of threads, and changes nothing.
+/// A profiler hears of the same work on any number of threads, and changes nothing.
 #[cfg(feature = "parallel")]
 #[test]
-fn watching_changes_nothing() {
+fn profiling_changes_nothing() {
     use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
     for config in configs() {
         let packed = packed(&config);
@@ -156,16 +156,14 @@ fn watching_changes_nothing() {
         let (level, images) = (Level::detect(), images(&config, 2));
         let expected = bits(&logits(&model, level, &images));
         let mut alone = None;
-        for threads in [1, 3] {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        for threads in [1, 2, 3] {
+            let pool = Rayon::new(threads).unwrap();
             let macs = AtomicU64::new(0);
-            let watch = |_, step| _ = macs.fetch_add(step, Relaxed);
+            let profiler = |_, step| _ = macs.fetch_add(step, Relaxed);
             let mut found = vec![f32::NAN; 2 * config.outputs()];
-            let mut scratch = vec![f32::NAN; model.parallel_scratch_len(level, &pool)];
-            match threads {
-                1 => model.run_watched(level, &images, &mut found, &mut scratch, &watch).unwrap(),
-                _ => model.run_parallel_watched(level, &pool, &images, &mut found, &mut scratch, &watch).unwrap(),
-            }
+            let mut scratch = vec![f32::NAN; model.scratch_len_on(level, &pool)];
+            let options = RunOptions::new(level).executor(&pool).profiler(&profiler);
+            model.run(options, &images, &mut found, &mut scratch).unwrap();
             assert_eq!(bits(&found), expected, "{threads} threads, {config:?}");
             let macs = macs.into_inner();
             assert_eq!(*alone.get_or_insert(macs), macs, "{threads} threads, {config:?}");
@@ -187,7 +185,8 @@ fn threads_share_one_model() {
     });
 }
 
-/// Joins wait awake, so runs that meet on one pool, from outside and from one of its threads, must not wait for each other.
+/// Threads spin in joins, so runs that meet on one pool, from outside and from one of its threads, must not wait for each
+/// other.
 #[cfg(feature = "parallel")]
 #[test]
 fn runs_share_a_pool() {
@@ -197,16 +196,26 @@ fn runs_share_a_pool() {
     let (level, images) = (Level::detect(), images(&config, 4));
     let expected = bits(&logits(&model, level, &images));
     let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+    let threads = Rayon::current();
     let run = || {
         let mut found = vec![f32::NAN; 4 * config.outputs()];
-        let mut scratch = vec![f32::NAN; model.parallel_scratch_len(level, &pool)];
-        model.run_parallel(level, &pool, &images, &mut found, &mut scratch).unwrap();
+        let mut scratch = vec![f32::NAN; model.scratch_len_on(level, &threads)];
+        model.run(RunOptions::new(level).executor(&threads), &images, &mut found, &mut scratch).unwrap();
+        assert_eq!(bits(&found), expected);
+    };
+    let owned = Rayon::new(2).unwrap().spin(std::time::Duration::ZERO);
+    let run_on_owned = || {
+        let mut found = vec![f32::NAN; 4 * config.outputs()];
+        let mut scratch = vec![f32::NAN; model.scratch_len_on(level, &owned)];
+        model.run(RunOptions::new(level).executor(&owned), &images, &mut found, &mut scratch).unwrap();
         assert_eq!(bits(&found), expected);
     };
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| (0..5).for_each(|_| run()));
             scope.spawn(|| (0..5).for_each(|_| pool.install(run)));
+            scope.spawn(|| (0..5).for_each(|_| run_on_owned()));
+            scope.spawn(|| (0..5).for_each(|_| pool.install(run_on_owned)));
         }
     });
 }

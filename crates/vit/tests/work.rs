@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use common::{images, packed};
-use vit::{Config, Level, Model, Operation, Pool, VitConfig};
+use vit::{Config, Level, Model, Operation, Pool, RunOptions, VitConfig};
 
 /// The executed multiply-accumulates of each operation.
 type Work = BTreeMap<Operation, u64>;
@@ -19,7 +19,7 @@ fn executed(config: &Config) -> Work {
     let mut scratch = vec![0.0; model.scratch_len(level)];
     let work = Mutex::new(Work::new());
     let profiler = |operation, macs| *work.lock().unwrap().entry(operation).or_default() += macs;
-    model.run_watched(level, &image, &mut outputs, &mut scratch, &profiler).unwrap();
+    model.run(RunOptions::new(level).profiler(&profiler), &image, &mut outputs, &mut scratch).unwrap();
     work.into_inner().unwrap().into_iter().filter(|(_, macs)| *macs > 0).collect()
 }
 

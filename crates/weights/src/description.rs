@@ -3,7 +3,7 @@
 use serde::Serialize;
 use vit::{Config, SwinConfig, VitConfig};
 
-use crate::{Preparation, words};
+use crate::Preparation;
 
 /// The description in a checkpoint's metadata entry `config`.
 ///
@@ -146,7 +146,7 @@ impl From<&VitConfig> for VitJson {
             mlp_ratio: config.mlp_ratio,
             qkv_bias: config.qkv_bias,
             layer_norm_eps: config.layer_norm_eps,
-            tokens: words::tokens(config.tokens),
+            tokens: config.tokens.name(),
             class_token: config.class_token,
             distilled: config.distilled,
             register_tokens: config.register_tokens,
@@ -154,10 +154,10 @@ impl From<&VitConfig> for VitJson {
             embed_registers: config.embed_registers,
             pre_norm: config.pre_norm,
             qk_norm: config.qk_norm,
-            pool: words::pool(config.pool),
+            pool: config.pool.name(),
             norm_after_pool: config.norm_after_pool,
             shuffle: config.shuffle,
-            rescale: words::rescale(config.rescale),
+            rescale: config.rescale.name(),
         }
     }
 }
@@ -205,7 +205,7 @@ impl<'a> From<&'a SwinConfig> for SwinJson<'a> {
             qkv_bias: config.qkv_bias,
             layer_norm_eps: config.layer_norm_eps,
             shuffle: config.shuffle,
-            rescale: words::rescale(config.rescale),
+            rescale: config.rescale.name(),
         }
     }
 }

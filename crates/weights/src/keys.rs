@@ -2,7 +2,7 @@
 
 use vit::{MAX_DEPTH, MAX_SIZE, Rescale, Stages, SwinConfig, VitConfig};
 
-use crate::words::{self, POOLS, RESCALES, TOKENS};
+use crate::words::{POOLS, RESCALES, TOKENS};
 
 /// The places in a configuration of any family.
 macro_rules! shared {
@@ -47,7 +47,7 @@ pub(crate) fn set_plain(config: &mut VitConfig, value: &mut impl Value) -> bool 
     match value.key() {
         "depth" => set(&mut config.depth, value.size(MAX_DEPTH)),
         "heads" => set(&mut config.heads, value.size(MAX_SIZE)),
-        "tokens" => set(&mut config.tokens, value.word(TOKENS.map(|tokens| (words::tokens(tokens), tokens)))),
+        "tokens" => set(&mut config.tokens, value.word(TOKENS.map(|tokens| (tokens.name(), tokens)))),
         "class_token" => set(&mut config.class_token, value.switch()),
         "distilled" => set(&mut config.distilled, value.switch()),
         "register_tokens" => set(&mut config.register_tokens, value.count(MAX_SIZE)),
@@ -55,7 +55,7 @@ pub(crate) fn set_plain(config: &mut VitConfig, value: &mut impl Value) -> bool 
         "embed_registers" => set(&mut config.embed_registers, value.switch()),
         "pre_norm" => set(&mut config.pre_norm, value.switch()),
         "qk_norm" => set(&mut config.qk_norm, value.switch()),
-        "pool" => set(&mut config.pool, value.word(POOLS.map(|pool| (words::pool(pool), pool)))),
+        "pool" => set(&mut config.pool, value.word(POOLS.map(|pool| (pool.name(), pool)))),
         "norm_after_pool" => set(&mut config.norm_after_pool, value.switch()),
         _ => return shared!(config).set(value),
     }
@@ -99,7 +99,7 @@ impl Shared<'_> {
             "layer_norm_eps" => set(self.layer_norm_eps, value.positive()),
             "qkv_bias" => set(self.qkv_bias, value.switch()),
             "shuffle" => set(self.shuffle, value.switch()),
-            "rescale" => set(self.rescale, value.word(RESCALES.map(|rescale| (words::rescale(rescale), rescale)))),
+            "rescale" => set(self.rescale, value.word(RESCALES.map(|rescale| (rescale.name(), rescale)))),
             _ => return false,
         }
         true

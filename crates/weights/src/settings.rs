@@ -89,7 +89,7 @@ mod tests {
         assert_eq!((config.dim, config.heads, config.shuffle, config.rescale), (96, 2, true, Rescale::Learned));
         let swin = named_with("swin_tiny", &[("depths", "[1, 1]"), ("heads", "[3,6]"), ("image_size", "56")]).unwrap();
         assert_eq!(swin.name.as_deref(), Some("swin_tiny(depths=[1, 1], heads=[3,6], image_size=56)"));
-        assert_eq!(swin.config.taps(), 2);
+        assert_eq!(swin.config.intermediate_outputs(), 2);
     }
 
     #[test]

@@ -6,7 +6,7 @@ mod common;
 use std::path::{Path, PathBuf};
 
 use common::levels;
-use vit::Level;
+use vit::{Intermediate, Level, RunOptions};
 use weights::{LoadedModel, TensorFile, load};
 
 /// Of the largest value: 1e-5 leaves f32 some 80 roundings of 2^-23, for sums of up to 96 products over 5 blocks.
@@ -52,14 +52,13 @@ fn run(loaded: &LoadedModel, level: Level, images: &[f32]) -> (Vec<f32>, Vec<Vec
     let batch = images.len() / config.image_len();
     let mut logits = vec![0.0; batch * config.outputs()];
     let mut scratch = vec![0.0; model.scratch_len(level)];
-    let len = |i| config.tap_shape(i).iter().product::<usize>();
-    let mut taps: Vec<Vec<f32>> = (0..config.taps()).map(|i| vec![0.0; batch * len(i)]).collect();
-    model
-        .run_with_taps(level, images, &mut logits, &mut scratch, &mut |image, tap| {
-            let len = len(tap.index());
-            tap.write(&mut taps[tap.index()][image * len..][..len]).unwrap();
-        })
-        .unwrap();
+    let len = |i| config.intermediate_shape(i).iter().product::<usize>();
+    let mut taps: Vec<Vec<f32>> = (0..config.intermediate_outputs()).map(|i| vec![0.0; batch * len(i)]).collect();
+    let mut keep = |image: usize, output: Intermediate| {
+        let len = len(output.index());
+        output.write(&mut taps[output.index()][image * len..][..len]).unwrap();
+    };
+    model.run(RunOptions::new(level).intermediate_outputs(&mut keep), images, &mut logits, &mut scratch).unwrap();
     (logits, taps)
 }
 

@@ -1,13 +1,13 @@
 //! `inspect`: what a model is, and what each of its layers costs.
 
 use std::collections::BTreeMap;
-use std::fmt::{Debug, Write};
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::{ArgGroup, Args};
 use serde::Serialize;
-use vit::{Config, Level, Pool, Rescale, SwinConfig, Tokens, VitConfig};
+use vit::{Config, Level, Rescale, SwinConfig, Tokens, VitConfig};
 use weights::{Description, TensorFile};
 
 use crate::flags::{LevelArgs, OutputArgs, SettingArgs, values};
@@ -153,14 +153,13 @@ fn plain(c: &VitConfig) -> Vec<(&'static str, String)> {
     let patches = match c.tokens {
         Tokens::Patch => "patches",
         Tokens::T2tPerformer => "patches by tokens-to-token (performer)",
-        Tokens::T2tTransformer => "patches by tokens-to-token (transformer)",
+        _ => "patches by tokens-to-token (transformer)",
     };
     tokens.push(format!("{} {patches}", c.patches()));
     let norm = if c.norm_after_pool { ", norm after pooling" } else { "" };
-    let pool = if c.pool == Pool::ClsAvg { "cls_avg".into() } else { word(c.pool) };
     let pre_norm = if c.pre_norm { ", norm before the blocks" } else { "" };
     let qk_norm = if c.qk_norm { ", norms of queries and keys" } else { "" };
-    let pool = format!("{pool}{norm}{pre_norm}{qk_norm}");
+    let pool = format!("{}{norm}{pre_norm}{qk_norm}", c.pool.name());
     vec![
         ("tokens", tokens.join(", ")),
         (
@@ -197,12 +196,7 @@ fn stream(dim: usize, shuffle: bool) -> String {
 
 fn details(rescale: Rescale, pool: &str, qkv_bias: bool, eps: f64) -> String {
     let bias = if qkv_bias { "qkv bias" } else { "no qkv bias" };
-    format!("rescale {}, pool {pool}, {bias}, layer norm eps {eps:e}", word(rescale))
-}
-
-/// The configuration's word for a switch.
-fn word(switch: impl Debug) -> String {
-    format!("{switch:?}").to_lowercase()
+    format!("rescale {}, pool {pool}, {bias}, layer norm eps {eps:e}", rescale.name())
 }
 
 fn preparation(description: &Description) -> String {

@@ -94,7 +94,7 @@ pub(crate) fn execute(args: &ProfileArgs) -> Result<Outcome> {
         let start = Instant::now();
         runner.run(&image, &mut logits)?;
         calls.push(millis_since(start));
-        watched.call(|stopwatch| runner.run_watched(&image, &mut logits, &|step, macs| stopwatch.done(step, macs)))?;
+        watched.call(|stopwatch| runner.run_profiled(&image, &mut logits, &|step, macs| stopwatch.done(step, macs)))?;
         peaks.push(peak(level, &threads));
         progress.inc(1);
     }

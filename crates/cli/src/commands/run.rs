@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use clap::Args;
 use serde::Serialize;
-use vit::{Config, Level, Model};
+use vit::{Config, Intermediate, Level, Model, RunOptions};
 use weights::{Aligned, Dtype, TensorFile};
 
 use crate::flags::{ComputeArgs, OutputArgs, values};
@@ -122,21 +122,22 @@ struct Taps {
 
 impl Taps {
     fn new(config: &Config, batch: usize) -> Result<Self> {
-        let zeroed = |i| buffer::zeroed(batch.saturating_mul(config.tap_shape(i).iter().product()), "a tap");
-        Ok(Self { streams: (0..config.taps()).map(zeroed).collect::<Result<_>>()? })
+        let zeroed = |i| buffer::zeroed(batch.saturating_mul(config.intermediate_shape(i).iter().product()), "a tap");
+        Ok(Self { streams: (0..config.intermediate_outputs()).map(zeroed).collect::<Result<_>>()? })
     }
 
     /// Fills the taps and the logits on this thread; returns the milliseconds it took.
     fn run(&mut self, model: &Model, level: Level, images: &[f32], logits: &mut [f32]) -> Result<f64> {
         let mut scratch = buffer::zeroed(model.scratch_len(level), "the model's scratch")?;
-        let config = *model.config();
         let mut written = Ok(());
         let start = Instant::now();
-        model.run_with_taps(level, images, logits, &mut scratch, &mut |image, tap| {
-            let len = config.tap_shape(tap.index()).iter().product::<usize>();
-            let result = tap.write(&mut self.streams[tap.index()][image * len..][..len]);
+        let mut keep = |image: usize, output: Intermediate| {
+            let len = output.shape().iter().product::<usize>();
+            let result = output.write(&mut self.streams[output.index()][image * len..][..len]);
             written = written.and(result);
-        })?;
+        };
+        let options = RunOptions::new(level).intermediate_outputs(&mut keep);
+        model.run(options, images, logits, &mut scratch)?;
         written?;
         Ok(millis_since(start))
     }
@@ -145,7 +146,7 @@ impl Taps {
 fn write(path: &Path, config: &Config, batch: usize, logits: &[f32], taps: &Taps) -> Result<()> {
     let names: Vec<String> = (0..taps.streams.len()).map(|i| format!("tap.{i}")).collect();
     let shapes: Vec<[usize; 3]> =
-        (0..taps.streams.len()).map(|i| config.tap_shape(i)).map(|[n, c]| [batch, n, c]).collect();
+        (0..taps.streams.len()).map(|i| config.intermediate_shape(i)).map(|[n, c]| [batch, n, c]).collect();
     let logits_shape = [batch, config.outputs()];
     let mut tensors: Vec<(&str, &[usize], &[f32])> = vec![("logits", &logits_shape, logits)];
     for ((name, shape), stream) in names.iter().zip(&shapes).zip(&taps.streams) {

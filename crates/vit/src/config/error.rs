@@ -91,6 +91,12 @@ pub enum ConfigError {
         /// The reason, and what to do.
         why: &'static str,
     },
+    /// The model's family was left out of this build.
+    #[error("config: this build cannot run such a model: build the crate `vit` with its feature `{feature}`")]
+    NotBuiltIn {
+        /// The feature that has the family.
+        feature: &'static str,
+    },
     /// The whole would not fit any memory.
     #[error("config: {what} overflows: choose smaller sizes")]
     TooLarge {

@@ -1,6 +1,9 @@
 //! The built-in models by name.
 
-use super::{Config, Rescale, Stages, SwinConfig, Tokens, VitConfig};
+use super::Config;
+use super::swin::{Stages, SwinConfig};
+use super::switches::{Rescale, Tokens};
+use super::vit::VitConfig;
 
 /// A built-in model: its name, dim, depth, heads, MLP ratio and tokens.
 type Named = (&'static str, usize, usize, usize, f64, Tokens);

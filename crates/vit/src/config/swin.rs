@@ -2,8 +2,10 @@
 
 use core::ops::Deref;
 
+use super::error::{ConfigError, MAX_DEPTH, MAX_SIZE};
 use super::error::{check_counts, check_macs, check_positive, check_product, check_sizes};
-use super::{ConfigError, MAX_DEPTH, MAX_SIZE, Rescale, TensorName};
+use super::switches::Rescale;
+use super::tensor::TensorName;
 
 /// The most stages a hierarchical model has.
 pub const MAX_STAGES: usize = 8;

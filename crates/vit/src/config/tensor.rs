@@ -4,6 +4,7 @@ use core::fmt;
 
 /// The public name of a checkpoint's tensor, as PyTorch's state dict spells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TensorName {
     /// A tensor outside the blocks, such as `cls_token`.
     Top(&'static str),

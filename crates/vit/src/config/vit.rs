@@ -1,8 +1,11 @@
 //! The configuration of a plain model: DeiT, and T2T-ViT behind its own embedding.
 
+use super::error::{ConfigError, MAX_DEPTH, MAX_SIZE};
 use super::error::{check_counts, check_macs, check_positive, check_product, check_sizes};
-use super::{ConfigError, MAX_DEPTH, MAX_SIZE, Rescale, TensorName};
-use crate::{embed, t2t};
+use super::switches::{Pool, Rescale, Tokens};
+use super::t2t::{Rounds, T2T_PATCH, T2T_WIDTH};
+use super::tensor::TensorName;
+use super::windows::Windows;
 
 /// A plain vision transformer (Touvron et al. 2021), with or without the channel-shuffle module (arXiv 2310.05642).
 ///
@@ -56,47 +59,6 @@ pub struct VitConfig {
     pub shuffle: bool,
     /// How residual branches are rescaled.
     pub rescale: Rescale,
-}
-
-/// How pixels become tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Tokens {
-    /// A projection of square patches.
-    #[default]
-    Patch,
-    /// Tokens-to-token with the performer's linear attention (T2T-ViT); patches are 16 pixels.
-    T2tPerformer,
-    /// Tokens-to-token with softmax attention (T2T-ViT_t); patches are 16 pixels.
-    T2tTransformer,
-}
-
-/// Channels of tokens inside tokens-to-token.
-pub(crate) const T2T_WIDTH: usize = 64;
-/// Pixels that tokens-to-token's three strides, 4, 2 and 2, make one token of in either direction.
-const T2T_PATCH: usize = 16;
-
-/// What the classification head sees.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Pool {
-    /// The class token.
-    #[default]
-    Cls,
-    /// The mean of the patch tokens.
-    Avg,
-    /// The class token, then the mean of the patch tokens: twice the channels, as DINOv2's classifier takes them.
-    ClsAvg,
-}
-
-impl Pool {
-    /// Whether it takes a mean over the patch tokens.
-    pub(crate) fn averages(self) -> bool {
-        self != Pool::Cls
-    }
-
-    /// Vectors of all channels that it makes of the tokens.
-    pub(crate) fn parts(self) -> usize {
-        if self == Pool::ClsAvg { 2 } else { 1 }
-    }
 }
 
 impl Default for VitConfig {
@@ -154,6 +116,11 @@ impl VitConfig {
     pub fn patches(&self) -> usize {
         let side = self.image_size / self.patch_size;
         side * side
+    }
+
+    /// Rows of the position embedding.
+    pub(crate) fn positions(&self) -> usize {
+        self.prefix_positions() + self.patches()
     }
 
     /// All tokens of an image.
@@ -262,20 +229,18 @@ impl VitConfig {
 
     pub(super) fn visit_tensors(&self, visit: &mut dyn FnMut(TensorName, &[usize])) {
         use TensorName::{Block, Top};
-        let (e, c, hidden, p) = (self.channels(), self.dim, self.hidden(), self.patch_size);
+        let (e, c, hidden) = (self.channels(), self.dim, self.hidden());
         for (name, count) in self.prefix() {
             visit(Top(name), &[1, count, e]);
         }
-        visit(Top("pos_embed"), &[1, self.prefix_positions() + self.patches(), e]);
-        if self.tokens == Tokens::Patch {
-            visit(Top("patch_embed.proj.weight"), &[e, self.in_channels, p, p]);
-            if !self.pre_norm {
-                visit(Top("patch_embed.proj.bias"), &[e]);
-            }
-        } else {
-            t2t::visit_tensors(self, visit);
-            visit(Top("tokens_to_token.project.weight"), &[e, embed::inputs(self)]);
-            visit(Top("tokens_to_token.project.bias"), &[e]);
+        visit(Top("pos_embed"), &[1, self.positions(), e]);
+        if let Some(rounds) = self.rounds() {
+            rounds.visit_tensors(visit);
+        }
+        let [weight, _] = self.embedding_names();
+        visit(Top(weight), self.embedding_shape().as_slice());
+        if let Some(bias) = self.embedding_bias() {
+            visit(Top(bias), &[e]);
         }
         if self.pre_norm {
             visit(Top("norm_pre.weight"), &[e]);
@@ -320,6 +285,48 @@ impl VitConfig {
         }
     }
 
+    /// The two rounds of tokens-to-token, if tokens are made by them.
+    pub(crate) fn rounds(&self) -> Option<Rounds> {
+        let Self { tokens, image_size, in_channels, .. } = *self;
+        (tokens != Tokens::Patch).then_some(Rounds { tokens, image_size, in_channels })
+    }
+
+    /// The windows that become tokens: of the image, or of the map that tokens-to-token makes of it.
+    pub(crate) fn embedding_windows(&self) -> Windows {
+        match self.rounds() {
+            Some(rounds) => rounds.windows()[2],
+            None => Windows::patches(self.image_size, self.patch_size),
+        }
+    }
+
+    /// Values of a window that becomes a token.
+    pub(crate) fn embedding_inputs(&self) -> usize {
+        self.embedding_windows().values(if self.tokens == Tokens::Patch { self.in_channels } else { T2T_WIDTH })
+    }
+
+    /// The names of the embedding's weight and bias.
+    pub(crate) fn embedding_names(&self) -> [&'static str; 2] {
+        match self.tokens {
+            Tokens::Patch => ["patch_embed.proj.weight", "patch_embed.proj.bias"],
+            _ => ["tokens_to_token.project.weight", "tokens_to_token.project.bias"],
+        }
+    }
+
+    /// The name of the embedding's bias; timm leaves out one that would be added to patches just before a norm.
+    pub(crate) fn embedding_bias(&self) -> Option<&'static str> {
+        let [_, bias] = self.embedding_names();
+        (!(self.pre_norm && self.tokens == Tokens::Patch)).then_some(bias)
+    }
+
+    /// The shape of the embedding's weight: a convolution's, or a linear layer's.
+    pub(crate) fn embedding_shape(&self) -> EmbeddingShape {
+        let (outputs, patch) = (self.channels(), self.patch_size);
+        match self.tokens {
+            Tokens::Patch => EmbeddingShape { sizes: [outputs, self.in_channels, patch, patch], len: 4 },
+            _ => EmbeddingShape { sizes: [outputs, self.embedding_inputs(), 1, 1], len: 2 },
+        }
+    }
+
     /// The tensors of the tokens in front of the patches', with the number of tokens in each; in the tokens' order.
     pub(crate) fn prefix(&self) -> impl Iterator<Item = (&'static str, usize)> + use<> {
         let class = ("cls_token", usize::from(self.class_token));
@@ -340,8 +347,19 @@ impl VitConfig {
             TensorName::Top("head.weight" | "head_dist.weight") => values,
             TensorName::Block(_, "attn.qkv.weight") => values * tokens + 2 * tokens * tokens * self.dim as u64,
             TensorName::Block(_, "attn.proj.weight" | "mlp.fc1.weight" | "mlp.fc2.weight") => values * tokens,
-            _ if self.tokens != Tokens::Patch => t2t::macs_of(self, name, shape),
-            _ => 0,
+            _ => self.rounds().map_or(0, |rounds| rounds.macs_of(name, shape)),
         }
+    }
+}
+
+/// The shape of a weight of two or four dimensions.
+pub(crate) struct EmbeddingShape {
+    sizes: [usize; 4],
+    len: usize,
+}
+
+impl EmbeddingShape {
+    pub(crate) fn as_slice(&self) -> &[usize] {
+        &self.sizes[..self.len]
     }
 }

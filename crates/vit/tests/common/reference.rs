@@ -53,7 +53,7 @@ impl Weights {
         match rescale {
             Rescale::None => [1.0; 2],
             Rescale::Half => [0.5; 2],
-            Rescale::Learned => ["alpha", "beta"].map(|name| self.get(&format!("{block}.{name}"))[0]),
+            _ => ["alpha", "beta"].map(|name| self.get(&format!("{block}.{name}"))[0]),
         }
     }
 
@@ -100,7 +100,7 @@ fn plain(config: &VitConfig, weights: &Weights, image: &[f64]) -> (Vec<f64>, Vec
     if config.pre_norm {
         x = x.iter().map(|token| weights.norm("norm_pre", token, eps)).collect();
     }
-    let mut taps = Vec::new();
+    let mut streams = Vec::new();
     for i in 0..config.depth {
         let sizes = Block { name: format!("blocks.{i}"), dim: config.dim, heads: config.heads, eps };
         let everything = |_, _| Some(Vec::new());
@@ -108,7 +108,7 @@ fn plain(config: &VitConfig, weights: &Weights, image: &[f64]) -> (Vec<f64>, Vec
         if config.shuffle {
             x = x.iter().map(|token| shuffle(token)).collect();
         }
-        taps.push(x.clone());
+        streams.push(x.clone());
     }
     let norm = if config.norm_after_pool { "fc_norm" } else { "norm" };
     let normed: Rows = x.iter().map(|token| weights.norm(norm, token, eps)).collect();
@@ -116,14 +116,14 @@ fn plain(config: &VitConfig, weights: &Weights, image: &[f64]) -> (Vec<f64>, Vec
         Pool::Cls => normed[0].clone(),
         Pool::Avg if config.norm_after_pool => weights.norm(norm, &mean(&x[first_patch..]), eps),
         Pool::Avg => mean(&normed[first_patch..]),
-        Pool::ClsAvg => [normed[0].clone(), mean(&normed[first_patch..])].concat(),
+        _ => [normed[0].clone(), mean(&normed[first_patch..])].concat(),
     };
     let mut outputs = weights.classify("head", config.num_classes, features);
     if config.distilled {
         let distilled = weights.classify("head_dist", config.num_classes, normed[1].clone());
         outputs = sum(&outputs, &distilled).iter().map(|x| x / 2.0).collect();
     }
-    (outputs, taps)
+    (outputs, streams)
 }
 
 fn swin(config: &SwinConfig, weights: &Weights, image: &[f64]) -> (Vec<f64>, Vec<Rows>) {
@@ -134,7 +134,7 @@ fn swin(config: &SwinConfig, weights: &Weights, image: &[f64]) -> (Vec<f64>, Vec
         .collect();
     let mut side = config.image_size / config.patch_size;
     let mut dim = config.dim;
-    let mut taps = Vec::new();
+    let mut streams = Vec::new();
     for (s, (&depth, &heads)) in config.depths.iter().zip(&*config.heads).enumerate() {
         let window = if config.window.len() == 1 { config.window[0] } else { config.window[s] };
         let (window, shifts) = if side <= window { (side, false) } else { (window, true) };
@@ -158,7 +158,7 @@ fn swin(config: &SwinConfig, weights: &Weights, image: &[f64]) -> (Vec<f64>, Vec
                 x = x.iter().map(|token| shuffle(token)).collect();
             }
         }
-        taps.push(x.clone());
+        streams.push(x.clone());
         if s + 1 < config.depths.len() {
             let name = format!("layers.{s}.downsample");
             let merge = |part: usize, suffix: &str| -> Rows {
@@ -182,7 +182,7 @@ fn swin(config: &SwinConfig, weights: &Weights, image: &[f64]) -> (Vec<f64>, Vec
         }
     }
     let normed: Rows = x.iter().map(|token| weights.norm("norm", token, eps)).collect();
-    (weights.classify("head", config.num_classes, mean(&normed)), taps)
+    (weights.classify("head", config.num_classes, mean(&normed)), streams)
 }
 
 /// A block's name and sizes.

@@ -5,11 +5,12 @@ use core::ops::Range;
 
 use kernels::{Attention, Error, Panels, View, ViewMut, attention, materialise};
 
-use crate::Tensors;
-use crate::config::{Rescale, TensorName, VitConfig};
-use crate::linear::{Linear, Norm};
-use crate::packing::{Cut, PackError, Packer, aligned, fetch};
-use crate::pass::{Operation, Pass};
+use super::linear::Linear;
+use super::norm::Norm;
+use crate::config::{Rescale, TensorName};
+use crate::exec::pass::{Operation, Pass};
+use crate::exec::workspace::Workspace;
+use crate::packed::layout::{Layout, Reader};
 
 /// The sizes of a block.
 #[derive(Clone, Copy)]
@@ -20,125 +21,74 @@ pub(crate) struct Shape {
     pub qkv_bias: bool,
     /// Whether queries and keys are normed head by head.
     pub qk_norm: bool,
+    pub rescale: Rescale,
     pub eps: f32,
 }
 
 impl Shape {
-    pub(crate) fn of(config: &VitConfig) -> Self {
-        Shape {
-            dim: config.dim,
-            heads: config.heads,
-            hidden: config.hidden(),
-            qkv_bias: config.qkv_bias,
-            qk_norm: config.qk_norm,
-            eps: config.layer_norm_eps as f32,
-        }
-    }
-
     fn head_dim(&self) -> usize {
         self.dim / self.heads
-    }
-
-    /// Values of a block's packed weights.
-    pub(crate) fn packed_len(&self) -> usize {
-        let Shape { dim, hidden, .. } = *self;
-        aligned(2)
-            + 2 * Norm::packed_len(dim)
-            + Linear::packed_len(3 * dim, dim)
-            + if self.qk_norm { 2 * Norm::packed_len(self.head_dim()) } else { 0 }
-            + Linear::packed_len(dim, dim)
-            + Linear::packed_len(hidden, dim)
-            + Linear::packed_len(dim, hidden)
-    }
-}
-
-/// One thread's scratch, reused from step to step.
-pub(crate) struct Workspace<'s> {
-    /// A normed panel, or a panel of attention's output.
-    pub narrow: &'s mut [f32],
-    /// A panel of the MLP's hidden layer or of windows, or attention's scores.
-    pub wide: &'s mut [f32],
-}
-
-impl<'s> Workspace<'s> {
-    /// Cuts a thread's scratch after the first `narrow` values.
-    pub(crate) fn cut(scratch: &'s mut [f32], narrow: usize) -> Self {
-        let (narrow, wide) = scratch.split_at_mut(narrow);
-        Workspace { narrow, wide }
     }
 }
 
 /// The weights of one block.
-pub(crate) struct Block<'w> {
+pub(crate) struct Block<L: Layout> {
     shape: Shape,
-    alpha: f32,
-    beta: f32,
-    norm1: Norm<'w>,
-    qkv: Linear<'w>,
+    /// The factors on both residuals: alpha and beta.
+    factors: L::Vector,
+    norm1: Norm<L>,
+    qkv: Linear<L>,
     /// The norms of queries and keys.
-    qk_norms: Option<[Norm<'w>; 2]>,
-    proj: Linear<'w>,
-    norm2: Norm<'w>,
-    fc1: Linear<'w>,
-    fc2: Linear<'w>,
+    qk_norms: Option<[Norm<L>; 2]>,
+    proj: Linear<L>,
+    norm2: Norm<L>,
+    fc1: Linear<L>,
+    fc2: Linear<L>,
 }
 
-impl<'w> Block<'w> {
-    /// Packs a block of a checkpoint, whose tensors `name` names in full.
-    pub(crate) fn pack<T: Tensors>(
-        packer: &mut Packer<T>,
-        name: impl Fn(&'static str) -> TensorName,
-        shape: Shape,
-        rescale: Rescale,
-    ) -> Result<(), PackError<T::Error>> {
+impl<L: Layout> Block<L> {
+    /// Lists a block's weights, whose tensors `name` names in full.
+    pub(crate) fn list(layout: &mut L, name: impl Fn(&'static str) -> TensorName, shape: Shape) -> Self {
         let Shape { dim, hidden, .. } = shape;
-        let (tensors, factors) = packer.custom(2);
-        for (factor, suffix) in factors.iter_mut().zip(["alpha", "beta"]) {
-            *factor = match rescale {
-                Rescale::None => 1.0,
-                Rescale::Half => 0.5,
-                Rescale::Learned => fetch(tensors, name(suffix), &[1])?[0],
-            };
-        }
-        let linear = |packer: &mut Packer<T>, weight, bias: Option<&'static str>, shape: [usize; 2]| {
-            Linear::pack(packer, name(weight), bias.map(&name), &shape)
+        let norm = |layout: &mut L, names: [&'static str; 2], len| Norm::list(layout, names.map(&name), len);
+        let linear = |layout: &mut L, weight, bias: Option<&'static str>, shape: [usize; 2]| {
+            Linear::list(layout, name(weight), bias.map(&name), &shape)
         };
-        Norm::pack(packer, name("norm1.weight"), name("norm1.bias"), dim)?;
-        linear(packer, "attn.qkv.weight", shape.qkv_bias.then_some("attn.qkv.bias"), [3 * dim, dim])?;
-        if shape.qk_norm {
-            for [gamma, beta] in
-                [["attn.q_norm.weight", "attn.q_norm.bias"], ["attn.k_norm.weight", "attn.k_norm.bias"]]
-            {
-                Norm::pack(packer, name(gamma), name(beta), shape.head_dim())?;
-            }
-        }
-        linear(packer, "attn.proj.weight", Some("attn.proj.bias"), [dim, dim])?;
-        Norm::pack(packer, name("norm2.weight"), name("norm2.bias"), dim)?;
-        linear(packer, "mlp.fc1.weight", Some("mlp.fc1.bias"), [hidden, dim])?;
-        linear(packer, "mlp.fc2.weight", Some("mlp.fc2.bias"), [dim, hidden])
-    }
-
-    /// Reads a block from its packed weights.
-    pub(crate) fn cut(cut: &mut Cut<'w>, shape: Shape) -> Self {
-        let Shape { dim, hidden, .. } = shape;
-        let factors = cut.take(2);
         Block {
             shape,
-            alpha: factors[0],
-            beta: factors[1],
-            norm1: Norm::cut(cut, dim),
-            qkv: Linear::cut(cut, 3 * dim, dim),
-            qk_norms: shape.qk_norm.then(|| [Norm::cut(cut, shape.head_dim()), Norm::cut(cut, shape.head_dim())]),
-            proj: Linear::cut(cut, dim, dim),
-            norm2: Norm::cut(cut, dim),
-            fc1: Linear::cut(cut, hidden, dim),
-            fc2: Linear::cut(cut, dim, hidden),
+            factors: layout.values(2, |source, factors| {
+                for (factor, suffix) in factors.iter_mut().zip(["alpha", "beta"]) {
+                    *factor = match shape.rescale {
+                        Rescale::None => 1.0,
+                        Rescale::Half => 0.5,
+                        Rescale::Learned => source.tensor(name(suffix), &[1])?[0],
+                    };
+                }
+                Some(())
+            }),
+            norm1: norm(layout, ["norm1.weight", "norm1.bias"], dim),
+            qkv: linear(layout, "attn.qkv.weight", shape.qkv_bias.then_some("attn.qkv.bias"), [3 * dim, dim]),
+            qk_norms: shape.qk_norm.then(|| {
+                [["attn.q_norm.weight", "attn.q_norm.bias"], ["attn.k_norm.weight", "attn.k_norm.bias"]]
+                    .map(|names| norm(layout, names, shape.head_dim()))
+            }),
+            proj: linear(layout, "attn.proj.weight", Some("attn.proj.bias"), [dim, dim]),
+            norm2: norm(layout, ["norm2.weight", "norm2.bias"], dim),
+            fc1: linear(layout, "mlp.fc1.weight", Some("mlp.fc1.bias"), [hidden, dim]),
+            fc2: linear(layout, "mlp.fc2.weight", Some("mlp.fc2.bias"), [dim, hidden]),
         }
     }
+}
 
+impl Block<Reader<'_>> {
     /// The factor of the first residual.
     pub(crate) fn alpha(&self) -> f32 {
-        self.alpha
+        self.factors[0]
+    }
+
+    /// The factor of the second residual.
+    fn beta(&self) -> f32 {
+        self.factors[1]
     }
 
     /// Queries, keys and values of one panel: `qkv = W_qkv LN1(x)`, `x` being the attended channels, and the norms of queries
@@ -157,7 +107,7 @@ impl<'w> Block<'w> {
     fn norm_heads(
         &self,
         pass: &Pass,
-        norm: &Norm,
+        norm: &Norm<Reader>,
         part: usize,
         qkv: &mut ViewMut,
         scratch: &mut [f32],
@@ -232,7 +182,7 @@ impl<'w> Block<'w> {
 
     /// `x = alpha x + W_proj context`
     pub(crate) fn join(&self, pass: &Pass, context: &View, x: &mut ViewMut) -> Result<(), Error> {
-        self.proj.run_residual(pass, Operation::Projection, context, self.alpha, x)
+        self.proj.run_residual(pass, Operation::Projection, context, self.alpha(), x)
     }
 
     /// `out = W_proj context`
@@ -248,6 +198,6 @@ impl<'w> Block<'w> {
         self.norm2.run(pass, &x.as_view(), eps, &mut normed)?;
         let mut activations = pass.matrix(workspace.wide, hidden, columns)?;
         self.fc1.run_gelu(pass, Operation::Fc1, &normed.as_view(), &mut activations)?;
-        self.fc2.run_residual(pass, Operation::Fc2, &activations.as_view(), self.beta, x)
+        self.fc2.run_residual(pass, Operation::Fc2, &activations.as_view(), self.beta(), x)
     }
 }

@@ -4,15 +4,7 @@ use core::array::from_fn;
 
 use kernels::{Panels, ViewMut};
 
-/// Square windows over a square map.
-#[derive(Clone, Copy)]
-pub(crate) struct Windows {
-    /// Height and width of the map.
-    pub side: usize,
-    pub kernel: usize,
-    pub stride: usize,
-    pub padding: usize,
-}
+use crate::config::Windows;
 
 /// Windows next to each other in a row of the grid, which become columns next to each other.
 #[derive(Clone, Copy)]
@@ -37,16 +29,6 @@ impl Target<'_> {
 }
 
 impl Windows {
-    /// Windows in a row and in a column.
-    pub(crate) fn grid(&self) -> usize {
-        (self.side + 2 * self.padding - self.kernel) / self.stride + 1
-    }
-
-    /// Values of a window over a map of so many channels.
-    pub(crate) fn values(&self, channels: usize) -> usize {
-        channels * self.kernel * self.kernel
-    }
-
     /// Column `c` of `out` becomes the c-th of `windows` over `map` (channels x pixels), ordered channel, y, x; windows are
     /// counted row by row.
     ///

@@ -1,6 +1,6 @@
 //! Where a model's values come from: a checkpoint, a generator, a test.
 
-use crate::TensorName;
+use crate::config::TensorName;
 
 /// A source of f32 tensors in PyTorch's row-major layout, by their public names.
 ///

@@ -3,20 +3,19 @@
 use kernels::{ChannelOrder, Error, Panels, View, ViewMut, add_gathered_columns, attention_scratch_len};
 
 use super::stage::{StageRun, has_whole_windows};
-use crate::RunError;
-use crate::block::{Block, Workspace};
+use super::weights::StageBlock;
 use crate::config::Stage;
-use crate::head::Stream;
-use crate::packing::aligned;
-use crate::pass::Operation;
-use crate::window::WindowOrder;
+use crate::exec::error::RunError;
+use crate::exec::pass::Operation;
+use crate::exec::workspace::Workspace;
+use crate::layers::stream::Stream;
+use crate::layers::window::WindowOrder;
+use crate::packed::layout::{Reader, aligned};
 
 /// A block, and how it sees the stage's tokens.
-pub(super) struct BlockRun<'r> {
+pub(super) struct BlockRun<'r, 'w> {
     pub stage: &'r StageRun<'r>,
-    pub block: Block<'r>,
-    /// Heads x keys x queries of a window.
-    pub biases: &'r [f32],
+    pub weights: StageBlock<Reader<'w>>,
     /// The order of the stream's channels.
     pub order: ChannelOrder,
     pub windows: WindowOrder,
@@ -36,7 +35,7 @@ struct Projected<'p> {
     start: usize,
 }
 
-impl BlockRun<'_> {
+impl BlockRun<'_, '_> {
     /// The block, in place on the attended channels of the stream.
     ///
     /// `shifted` takes the attention's part of the residual where windows are shifted, `shared` queries, keys and values where
@@ -57,22 +56,22 @@ impl BlockRun<'_> {
             return stage.for_each_panel(stage.stage.channels, stream, workspaces, &|panel, x, workspace| {
                 let mut x = x.reorder_rows(self.order)?.row_range(0..dim)?;
                 let context = self.context(panel, &Input::InPlace(x.as_view()), shared, workspace)?;
-                self.block.join(stage.pass, &context.as_view(), &mut x)?;
-                Ok(self.block.mlp(stage.pass, &mut x, workspace)?)
+                self.weights.block.join(stage.pass, &context.as_view(), &mut x)?;
+                Ok(self.weights.block.mlp(stage.pass, &mut x, workspace)?)
             });
         }
         let source = stage.stream(stream, self.order);
         stage.for_each_panel(dim, shifted, workspaces, &|panel, mut y, workspace| {
             let context = self.context(panel, &Input::Gathered(&source), shared, workspace)?;
-            Ok(self.block.project_context(stage.pass, &context.as_view(), &mut y)?)
+            Ok(self.weights.block.project_context(stage.pass, &context.as_view(), &mut y)?)
         })?;
         let shifted = Panels::new(&shifted[..dim * stage.layout.padded()], dim, stage.layout)?;
         stage.for_each_panel(stage.stage.channels, stream, workspaces, &|panel, x, workspace| {
             let mut x = x.reorder_rows(self.order)?.row_range(0..dim)?;
             let places = self.windows.places(stage.windows(0).tokens(stage.places(panel)));
-            add_gathered_columns(self.block.alpha(), &shifted, places, &mut x);
+            add_gathered_columns(self.weights.block.alpha(), &shifted, places, &mut x);
             stage.pass.done(Operation::Gather, 0);
-            Ok(self.block.mlp(stage.pass, &mut x, workspace)?)
+            Ok(self.weights.block.mlp(stage.pass, &mut x, workspace)?)
         })
     }
 
@@ -105,7 +104,7 @@ impl BlockRun<'_> {
     ) -> Result<(), Error> {
         let (stage, pass) = (self.stage, self.stage.pass);
         let stream = match input {
-            Input::InPlace(x) => return self.block.project(pass, x, qkv, normed),
+            Input::InPlace(x) => return self.weights.block.project(pass, x, qkv, normed),
             Input::Gathered(stream) => stream,
         };
         let dim = stage.stage.dim;
@@ -113,7 +112,7 @@ impl BlockRun<'_> {
         let mut x = pass.matrix(gathered, dim, qkv.columns())?;
         stream.gather(0..dim, places, &mut x)?;
         pass.done(Operation::Gather, 0);
-        self.block.project(pass, &x.as_view(), qkv, normed)
+        self.weights.block.project(pass, &x.as_view(), qkv, normed)
     }
 
     /// The attention output of a panel's windows, dim x tokens, in `workspace.narrow`.
@@ -164,11 +163,11 @@ impl BlockRun<'_> {
             let keys = window * n - projected.start;
             let kv = projected.qkv.column_range(keys..keys + n)?;
             for head in 0..self.stage.stage.heads {
-                let bias = View::new(&self.biases[head * n * n..], n, n)?.column_range(queries.clone())?;
-                let operands = self.block.head(head, &q, &kv, [Some(bias), mask])?;
+                let bias = View::new(&self.weights.biases[head * n * n..], n, n)?.column_range(queries.clone())?;
+                let operands = self.weights.block.head(head, &q, &kv, [Some(bias), mask])?;
                 let out = context.reborrow().column_range(columns.clone())?;
-                let mut out = out.row_range(self.block.head_rows(head))?;
-                self.block.attend(self.stage.pass, &operands, &mut out, scratch)?;
+                let mut out = out.row_range(self.weights.block.head_rows(head))?;
+                self.weights.block.attend(self.stage.pass, &operands, &mut out, scratch)?;
             }
             start = stop;
         }

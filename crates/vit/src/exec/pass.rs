@@ -1,10 +1,16 @@
-//! What the steps of a forward pass have in common: instruction set, threads, and who is told what was done.
+//! What the steps of a forward pass have in common: instruction set, threads and profiler.
 
 use core::fmt;
 
 use kernels::{Error, Level, ViewMut};
 
-/// A kind of step in a forward pass.
+use super::executor::Executor;
+
+/// A kind of step in a forward pass, as a profiler hears of it.
+///
+/// ```
+/// assert_eq!(vit::Operation::LayerNorm.to_string(), "layer_norm");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Operation {
@@ -67,22 +73,23 @@ impl fmt::Display for Operation {
     }
 }
 
-/// Told of each step when it is done, by the thread that did it: what it was, and its multiply-accumulates.
-pub type Watch<'f> = dyn Fn(Operation, u64) + Sync + 'f;
+/// Called by each thread when it has done a step: with the kind of step and its multiply-accumulates.
+pub type Profiler<'f> = dyn Fn(Operation, u64) + Sync + 'f;
 
 /// How a forward pass is run.
 #[derive(Clone, Copy)]
 pub(crate) struct Pass<'r> {
     pub level: Level,
     pub threads: usize,
-    pub watch: Option<&'r Watch<'r>>,
+    pub executor: &'r dyn Executor,
+    pub profiler: Option<&'r Profiler<'r>>,
 }
 
 impl Pass<'_> {
-    /// Tells of a step.
+    /// Reports a step to the profiler.
     pub(crate) fn done(&self, operation: Operation, macs: usize) {
-        if let Some(watch) = self.watch {
-            watch(operation, macs as u64);
+        if let Some(profiler) = self.profiler {
+            profiler(operation, macs as u64);
         }
     }
 

@@ -10,16 +10,15 @@ use kernels::{
     Attention, Error, PackedMatrix, PanelLayout, Panels, View, ViewMut, attention, random_features, token_products,
 };
 
-use super::tensors::{inputs, names};
-use super::{DENOMINATOR_EPS, EPS, FEATURES, VALUES};
-use crate::block::Workspace;
-use crate::config::{T2T_WIDTH, TensorName, Tokens, VitConfig};
-use crate::linear::{Linear, Norm};
-use crate::packing::{Cut, PackError, Packer, aligned};
-use crate::pass::{Operation, Pass};
-use crate::split::{Matrix, for_each_panel, for_each_panels, share_rows};
-use crate::unfold::Windows;
-use crate::{RunError, Tensors};
+use super::{DENOMINATOR_EPS, EPS, VALUES};
+use crate::config::{FEATURES, Rounds, T2T_WIDTH, TensorName, Windows};
+use crate::exec::error::RunError;
+use crate::exec::pass::{Operation, Pass};
+use crate::exec::share::{Matrix, for_each_panel, for_each_panels, for_each_row_share};
+use crate::exec::workspace::Workspace;
+use crate::layers::linear::{Linear, LinearParts};
+use crate::layers::norm::Norm;
+use crate::packed::layout::{Layout, Reader, aligned};
 
 /// Rows of softmax attention's intermediate panels: keys and values.
 const KEYS: Range<usize> = 0..T2T_WIDTH;
@@ -31,8 +30,8 @@ const KEY_FEATURES: Range<usize> = FEATURES..2 * FEATURES;
 const ONES: usize = 2 * FEATURES;
 
 /// Rows of a round's intermediate panels.
-pub(super) fn intermediate_rows(tokens: Tokens) -> usize {
-    if tokens == Tokens::T2tPerformer { ONES + 1 } else { ATTENDED.end }
+pub(super) fn intermediate_rows(sizes: &Rounds) -> usize {
+    if sizes.is_performer() { ONES + 1 } else { ATTENDED.end }
 }
 
 /// What a round runs with.
@@ -42,79 +41,49 @@ pub(super) struct RoundRun<'r> {
     pub layout: PanelLayout,
     /// The tokens' windows of the map before the round.
     pub windows: Windows,
-    /// The first piece of a thread's workspace.
+    /// The length of a workspace's first part.
     pub narrow: usize,
 }
 
 /// One round's weights.
-pub(super) struct Round<'w> {
+pub(super) struct Round<L: Layout> {
     inputs: usize,
-    norm1: Norm<'w>,
+    /// Rows of its intermediate panels.
+    intermediate_rows: usize,
+    norm1: Norm<L>,
     /// Queries, keys and values in the order of the weights: the performer's have keys first.
-    qkv: [Linear<'w>; 3],
+    qkv: LinearParts<L, 3>,
     /// The performer's projection, m x 64.
-    features: Option<PackedMatrix<'w>>,
-    proj: Linear<'w>,
-    norm2: Norm<'w>,
-    fc1: Linear<'w>,
-    fc2: Linear<'w>,
+    features: Option<L::Matrix>,
+    proj: Linear<L>,
+    norm2: Norm<L>,
+    fc1: Linear<L>,
+    fc2: Linear<L>,
 }
 
-impl<'w> Round<'w> {
-    pub(super) fn packed_len(config: &VitConfig, round: usize) -> usize {
-        let inputs = inputs(config, round);
-        let features = match config.tokens {
-            Tokens::T2tPerformer => aligned(PackedMatrix::packed_len(FEATURES, T2T_WIDTH)),
-            _ => 0,
-        };
-        Norm::packed_len(inputs)
-            + Linear::packed_len(3 * T2T_WIDTH, inputs)
-            + features
-            + 3 * Linear::packed_len(T2T_WIDTH, T2T_WIDTH)
-            + Norm::packed_len(T2T_WIDTH)
-    }
-
-    pub(super) fn pack<T: Tensors>(
-        packer: &mut Packer<T>,
-        config: &VitConfig,
-        round: usize,
-    ) -> Result<(), PackError<T::Error>> {
+impl<L: Layout> Round<L> {
+    pub(super) fn list(layout: &mut L, sizes: &Rounds, round: usize) -> Self {
         use TensorName::Top;
-        let (names, inputs) = (names(config.tokens, round), inputs(config, round));
-        let performer = config.tokens == Tokens::T2tPerformer;
-        let square = [T2T_WIDTH, T2T_WIDTH];
-        let linear = |packer: &mut Packer<T>, [weight, bias]: [&'static str; 2], has_bias: bool, shape: [usize; 2]| {
-            Linear::pack(packer, Top(weight), has_bias.then_some(Top(bias)), &shape)
+        let (names, inputs) = (sizes.names(round), sizes.inputs(round));
+        let [qkv, qkv_bias] = names.qkv.map(Top);
+        let square = |layout: &mut L, [weight, bias]: [&'static str; 2]| {
+            Linear::list(layout, Top(weight), Some(Top(bias)), &[T2T_WIDTH, T2T_WIDTH])
         };
-        Norm::pack(packer, Top(names.norm1[0]), Top(names.norm1[1]), inputs)?;
-        linear(packer, names.qkv, performer, [3 * T2T_WIDTH, inputs])?;
-        if performer {
-            packer.matrix(Top(names.w), &[FEATURES, T2T_WIDTH])?;
-        }
-        linear(packer, names.proj, true, square)?;
-        Norm::pack(packer, Top(names.norm2[0]), Top(names.norm2[1]), T2T_WIDTH)?;
-        linear(packer, names.fc1, true, square)?;
-        linear(packer, names.fc2, true, square)
-    }
-
-    pub(super) fn cut(cut: &mut Cut<'w>, config: &VitConfig, round: usize) -> Self {
-        let inputs = inputs(config, round);
         Round {
             inputs,
-            norm1: Norm::cut(cut, inputs),
-            qkv: Linear::cut_parts(cut, 3 * T2T_WIDTH, inputs),
-            features: (config.tokens == Tokens::T2tPerformer).then(|| cut.matrix(FEATURES, T2T_WIDTH)),
-            proj: Linear::cut(cut, T2T_WIDTH, T2T_WIDTH),
-            norm2: Norm::cut(cut, T2T_WIDTH),
-            fc1: Linear::cut(cut, T2T_WIDTH, T2T_WIDTH),
-            fc2: Linear::cut(cut, T2T_WIDTH, T2T_WIDTH),
+            intermediate_rows: intermediate_rows(sizes),
+            norm1: Norm::list(layout, names.norm1.map(Top), inputs),
+            qkv: LinearParts::list(layout, qkv, sizes.is_performer().then_some(qkv_bias), &[3 * T2T_WIDTH, inputs]),
+            features: sizes.is_performer().then(|| layout.matrix(Top(names.w), &[FEATURES, T2T_WIDTH])),
+            proj: square(layout, names.proj),
+            norm2: Norm::list(layout, names.norm2.map(Top), T2T_WIDTH),
+            fc1: square(layout, names.fc1),
+            fc2: square(layout, names.fc2),
         }
     }
+}
 
-    fn tokens(&self) -> Tokens {
-        if self.features.is_some() { Tokens::T2tPerformer } else { Tokens::T2tTransformer }
-    }
-
+impl Round<Reader<'_>> {
     /// Fills `out` (64 x windows, in panels) from `map`.
     pub(super) fn run(
         &self,
@@ -126,11 +95,11 @@ impl<'w> Round<'w> {
         workspaces: &mut [f32],
     ) -> Result<(), RunError> {
         let RoundRun { pass, layout, windows, narrow } = run;
-        let rows = intermediate_rows(self.tokens());
+        let rows = self.intermediate_rows;
         let intermediate = &mut intermediate[..rows * layout.padded()];
         let matrices = [Matrix { rows: T2T_WIDTH, data: out }, Matrix { rows, data: intermediate }];
         for_each_panels(pass, layout, matrices, workspaces, &|panel, [out, intermediate], scratch| {
-            let workspace = &mut Workspace::cut(scratch, *narrow);
+            let workspace = &mut Workspace::new(scratch, *narrow);
             let mut unfolded = pass.matrix(workspace.wide, self.inputs, out.columns())?;
             windows.unfold(map, layout.range(panel).map(Some), &mut unfolded);
             pass.done(Operation::Unfold, 0);
@@ -144,7 +113,7 @@ impl<'w> Round<'w> {
             None => None,
         };
         for_each_panel(pass, layout, T2T_WIDTH, out, workspaces, &|panel, mut out, scratch| {
-            let workspace = &mut Workspace::cut(scratch, *narrow);
+            let workspace = &mut Workspace::new(scratch, *narrow);
             match &products {
                 Some(products) => {
                     let q_features = intermediate.row_range(QUERY_FEATURES)?.panel(panel);
@@ -167,12 +136,12 @@ impl<'w> Round<'w> {
         scratch: &mut [f32],
     ) -> Result<(), Error> {
         let Some(features) = &self.features else {
-            let [q, k, v] = &self.qkv;
+            let [q, k, v] = self.qkv.parts();
             q.run(pass, Operation::Qkv, normed, &mut out)?;
             k.run(pass, Operation::Qkv, normed, &mut intermediate.reborrow().row_range(KEYS)?)?;
             return v.run(pass, Operation::Qkv, normed, &mut intermediate.row_range(ATTENDED)?);
         };
-        let [k, q, v] = &self.qkv;
+        let [k, q, v] = self.qkv.parts();
         v.run(pass, Operation::Qkv, normed, &mut out)?;
         for (layer, rows) in [(q, QUERY_FEATURES), (k, KEY_FEATURES)] {
             let mut x = pass.matrix(scratch, T2T_WIDTH, normed.columns())?;
@@ -219,11 +188,11 @@ fn sum_products<'s>(
     v: &Panels,
     intermediate: &Panels,
     scratch: &'s mut [f32],
-) -> Result<PackedMatrix<'s>, Error> {
+) -> Result<PackedMatrix<'s>, RunError> {
     let (products, packed) = scratch.split_at_mut(aligned(VALUES * FEATURES));
     let products = &mut products[..VALUES * FEATURES];
     let (k_features, ones) = (intermediate.row_range(KEY_FEATURES)?, intermediate.row_range(ONES..ONES + 1)?);
-    share_rows(pass.threads, FEATURES, 0..VALUES, products, &|rows, products| {
+    for_each_row_share(pass, FEATURES, 0..VALUES, products, &|rows, products| {
         let of_values = rows.start..rows.end.min(T2T_WIDTH);
         let (values, sums) = products.split_at_mut(FEATURES * of_values.len());
         token_products(pass.level, &v.row_range(of_values)?, &k_features, values)?;

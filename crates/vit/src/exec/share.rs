@@ -1,22 +1,19 @@
-//! Sharing out panels: each thread gets a contiguous run of them, whole slices of one matrix.
+//! Work divided among threads: each gets consecutive panels, or rows, of a matrix.
 
 use core::mem;
 use core::ops::Range;
-#[cfg(feature = "parallel")]
-use core::sync::atomic::{AtomicBool, Ordering};
-#[cfg(feature = "parallel")]
-use std::time::{Duration, Instant};
 
 use kernels::{Error, Level, PanelLayout, ViewMut};
 
-use crate::RunError;
-use crate::pass::{Operation, Pass};
+use super::error::RunError;
+use super::executor::join;
+use super::pass::{Operation, Pass};
 
-/// How tokens are cut into panels: in even shares, one for each thread, or as the level has it where those would be too wide
-/// for a core's cache.
+/// How tokens are divided into panels: in even shares, one for each thread, or as the level prefers where those would be too
+/// wide for a core's cache.
 ///
-/// A few tokens that fill no vector cost by their number. In panels of whole vectors they would all be the last thread's, and
-/// the others would wait for it (2 % of deit_tiny on two threads).
+/// Tokens left over from the last whole vector cost time by their number. In panels of whole vectors they would all go to the
+/// last thread, and the others would wait for it (2 % of deit_tiny on two threads).
 pub(crate) fn layout(level: Level, threads: usize, tokens: usize) -> PanelLayout {
     const WIDEST: usize = 128;
     /// Every panel reads all weights; and the class tokens, two at most, are in the first.
@@ -33,8 +30,8 @@ fn whole_if_nearly(share: usize, lanes: usize) -> usize {
     if share % lanes * 4 > 3 * lanes { share.next_multiple_of(lanes) } else { share }
 }
 
-/// Panels as the level has them, or narrower, so that there is one for each thread, but in whole vectors, as sums over tokens
-/// ask for.
+/// Panels as the level prefers, or narrower, so that there is one for each thread, but of whole vectors, which sums over tokens
+/// need.
 pub(crate) fn layout_of_vectors(level: Level, threads: usize, tokens: usize) -> PanelLayout {
     let usual = level.panels(tokens);
     if usual.count() >= threads {
@@ -58,7 +55,7 @@ pub(crate) fn for_each_panel(
     for_each_panels(pass, layout, [Matrix { rows, data }], scratch, &|panel, [x], scratch| work(panel, x, scratch))
 }
 
-/// Work on the panels of N matrices that are cut alike: `(panel, its columns of each, scratch)`.
+/// Work on the panels of N matrices with the same layout: `(panel, its columns of each, scratch)`.
 pub(crate) type JointWork<'f, const N: usize> =
     dyn Fn(usize, [ViewMut; N], &mut [f32]) -> Result<(), RunError> + Sync + 'f;
 
@@ -99,17 +96,15 @@ struct Share<'a, const N: usize> {
 
 impl<'a, const N: usize> Share<'a, N> {
     fn run(mut self, threads: usize, work: &JointWork<N>) -> Result<(), RunError> {
-        #[cfg(feature = "parallel")]
         if threads > 1 && self.panels.len() > 1 {
             let left_threads = threads / 2;
+            let executor = self.pass.executor;
             let (left, right) = self.split(left_threads, threads);
-            let (left, right) = join(|| left.run(left_threads, work), || right.run(threads - left_threads, work));
-            return left.and(right);
+            return join(executor, || left.run(left_threads, work), || right.run(threads - left_threads, work));
         }
         if self.pass.threads > 1 {
             self.pass.done(Operation::Wait, 0);
         }
-        let _ = threads;
         for panel in self.panels {
             let columns = self.layout.width(panel);
             let views = self.matrices.each_mut().map(|matrix| {
@@ -122,7 +117,6 @@ impl<'a, const N: usize> Share<'a, N> {
     }
 
     /// Two shares in the ratio of `left_threads` to the rest of `threads`, as near as whole panels allow.
-    #[cfg(feature = "parallel")]
     fn split(mut self, left_threads: usize, threads: usize) -> (Self, Self) {
         let start = |panel: usize| self.layout.range(panel).start;
         let (first, last) = (self.panels.start, self.panels.end - 1);
@@ -144,80 +138,55 @@ impl<'a, const N: usize> Share<'a, N> {
 /// Work on some rows of a row-major matrix: `(rows, their values)`.
 pub(crate) type RowsWork<'f> = dyn Fn(Range<usize>, &mut [f32]) -> Result<(), Error> + Sync + 'f;
 
-/// Calls `work(rows, their values)` for the rows of a row-major matrix, `columns` values each, a share for each thread.
-pub(crate) fn share_rows(
-    threads: usize,
+/// Calls `work(rows, their values)` for the rows of a row-major matrix, `columns` values each, a share for each of the pass's
+/// threads.
+pub(crate) fn for_each_row_share(
+    pass: &Pass,
     columns: usize,
     rows: Range<usize>,
     data: &mut [f32],
     work: &RowsWork,
-) -> Result<(), Error> {
-    #[cfg(feature = "parallel")]
-    if threads > 1 && rows.len() > 1 {
-        let left_threads = threads / 2;
-        let middle = rows.start + (rows.len() * left_threads / threads).max(1);
+) -> Result<(), RunError> {
+    if pass.threads > 1 && rows.len() > 1 {
+        let left_threads = pass.threads / 2;
+        let middle = rows.start + (rows.len() * left_threads / pass.threads).max(1);
         let (left, right) = data.split_at_mut((middle - rows.start) * columns);
-        let (left, right) = join(
-            || share_rows(left_threads, columns, rows.start..middle, left, work),
-            || share_rows(threads - left_threads, columns, middle..rows.end, right, work),
+        let (left_pass, right_pass) =
+            (Pass { threads: left_threads, ..*pass }, Pass { threads: pass.threads - left_threads, ..*pass });
+        return join(
+            pass.executor,
+            || for_each_row_share(&left_pass, columns, rows.start..middle, left, work),
+            || for_each_row_share(&right_pass, columns, middle..rows.end, right, work),
         );
-        return left.and(right);
     }
-    let _ = (threads, columns);
-    work(rows, data)
+    Ok(work(rows, data)?)
 }
 
-/// Both results, computed on two threads where the pool has one to spare.
-///
-/// Who is done first waits awake for the other: a pass has dozens of these joins, the shares are even, and a thread that
-/// goes to sleep comes back later than the other is done.
-#[cfg(feature = "parallel")]
-pub(crate) fn join<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
-    let (begun, a_done, b_done) = (AtomicBool::new(false), AtomicBool::new(false), AtomicBool::new(false));
-    let thread = rayon::current_thread_index();
-    rayon::join(
-        || {
-            let result = a();
-            a_done.store(true, Ordering::Release);
-            // Nobody may have taken `b` up: then it is this thread's to do.
-            if begun.load(Ordering::Acquire) {
-                wait_awake(&b_done);
-            }
-            result
-        },
-        || {
-            begun.store(true, Ordering::Release);
-            let result = b();
-            b_done.store(true, Ordering::Release);
-            // A thread that waits within `a` may take `b` up itself.
-            if rayon::current_thread_index() != thread {
-                wait_awake(&a_done);
-            }
-            result
-        },
-    )
-}
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use crate::exec::executor::Executor;
+    use std::vec;
 
-/// Spins until `done`, but not for long: the other thread may have been given something else to do, or no core.
-#[cfg(feature = "parallel")]
-fn wait_awake(done: &AtomicBool) {
-    const PATIENCE: Duration = Duration::from_millis(1);
-    /// Even shares differ by less; beyond it somebody else may want this core.
-    const POLITENESS: Duration = Duration::from_micros(100);
-    let start = Instant::now();
-    while !done.load(Ordering::Acquire) {
-        match start.elapsed() {
-            waited if waited > PATIENCE => return,
-            waited if waited > POLITENESS => std::thread::yield_now(),
-            _ => (0..16).for_each(|_| core::hint::spin_loop()),
+    /// A new thread for every part.
+    struct NewThreads(usize);
+
+    impl Executor for NewThreads {
+        fn threads(&self) -> usize {
+            self.0
+        }
+        fn join(&self, a: &mut (dyn FnMut() + Send), b: &mut (dyn FnMut() + Send)) {
+            std::thread::scope(|scope| {
+                scope.spawn(b);
+                a();
+            });
         }
     }
-}
 
-#[cfg(all(test, feature = "parallel"))]
-mod tests {
-    use super::*;
-    use std::vec;
+    fn pass(executor: &NewThreads) -> Pass<'_> {
+        Pass { level: Level::PORTABLE, threads: executor.0, executor, profiler: None }
+    }
 
     #[test]
     fn layouts_are_even_shares() {
@@ -266,10 +235,10 @@ mod tests {
         const ROWS: usize = 2;
         let level = Level::PORTABLE;
         for threads in 1..=9 {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let executor = NewThreads(threads);
+            let pass = pass(&executor);
             for tokens in [1, 4, 21, 50] {
                 let layout = level.panels_of_width(tokens, 4);
-                let pass = Pass { level, threads, watch: None };
                 let (mut data, mut scratch) = (vec![0.0; ROWS * layout.padded()], vec![0.0; 3 * threads]);
                 let work = |panel: usize, mut x: ViewMut, scratch: &mut [f32]| {
                     assert!(scratch.len() >= 3);
@@ -277,7 +246,7 @@ mod tests {
                     (0..ROWS).for_each(|row| x.row_mut(row).unwrap().iter_mut().for_each(|x| *x += panel as f32 + 1.0));
                     Ok(())
                 };
-                pool.install(|| for_each_panel(&pass, &layout, ROWS, &mut data, &mut scratch, &work)).unwrap();
+                for_each_panel(&pass, &layout, ROWS, &mut data, &mut scratch, &work).unwrap();
                 let panels = kernels::Panels::new(&data, ROWS, layout).unwrap();
                 for token in 0..tokens {
                     let expected = layout.panel_of(token) as f32 + 1.0;
@@ -287,7 +256,7 @@ mod tests {
                     true => Err(RunError::Length { what: "a test", expected: 1, found: 2 }),
                     false => Ok(()),
                 };
-                let result = pool.install(|| for_each_panel(&pass, &layout, ROWS, &mut data, &mut scratch, &fail));
+                let result = for_each_panel(&pass, &layout, ROWS, &mut data, &mut scratch, &fail);
                 assert!(result.is_err());
             }
         }
@@ -298,9 +267,9 @@ mod tests {
     fn panels_of_two_matrices_are_shared_out() {
         let level = Level::PORTABLE;
         for threads in 1..=9 {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let executor = NewThreads(threads);
+            let pass = pass(&executor);
             let layout = level.panels_of_width(50, 4);
-            let pass = Pass { level, threads, watch: None };
             let (mut first, mut second) = (vec![0.0; layout.padded()], vec![0.0; 3 * layout.padded()]);
             let matrices = [Matrix { rows: 1, data: &mut first }, Matrix { rows: 3, data: &mut second }];
             let work = |panel: usize, matrices: [ViewMut; 2], _: &mut [f32]| {
@@ -311,7 +280,7 @@ mod tests {
                 }
                 Ok(())
             };
-            pool.install(|| for_each_panels(&pass, &layout, matrices, &mut vec![0.0; threads], &work)).unwrap();
+            for_each_panels(&pass, &layout, matrices, &mut vec![0.0; threads], &work).unwrap();
             for (data, rows) in [(&first, 1), (&second, 3)] {
                 let panels = kernels::Panels::new(data, rows, layout).unwrap();
                 let expected = |token: usize| layout.panel_of(token) as f32 + 1.0;
@@ -323,7 +292,8 @@ mod tests {
     #[test]
     fn rows_are_shared_out() {
         for threads in 1..=9 {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let executor = NewThreads(threads);
+            let pass = pass(&executor);
             for rows in [0, 1, 2, 7, 65] {
                 let mut data = vec![0.0; 3 * rows];
                 let work = |rows: Range<usize>, data: &mut [f32]| {
@@ -331,27 +301,9 @@ mod tests {
                     data.iter_mut().enumerate().for_each(|(i, x)| *x += (3 * rows.start + i) as f32);
                     Ok(())
                 };
-                pool.install(|| share_rows(threads, 3, 0..rows, &mut data, &work)).unwrap();
+                for_each_row_share(&pass, 3, 0..rows, &mut data, &work).unwrap();
                 assert!(data.iter().enumerate().all(|(i, x)| *x == i as f32), "{threads} threads, {rows} rows");
             }
         }
-    }
-
-    /// Joins within joins, on fewer threads than they could use and on none of a pool's, come to an end.
-    #[test]
-    fn joins_nest() {
-        fn sum(numbers: Range<u64>) -> u64 {
-            if numbers.end - numbers.start == 1 {
-                return numbers.start;
-            }
-            let middle = numbers.start.midpoint(numbers.end);
-            let (a, b) = join(|| sum(numbers.start..middle), || sum(middle..numbers.end));
-            a + b
-        }
-        for threads in [1, 2, 3, 9] {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            assert_eq!(pool.install(|| sum(0..200)), 19_900, "{threads} threads");
-        }
-        assert_eq!(sum(0..50), 1225);
     }
 }

@@ -1,25 +1,19 @@
 //! Tokens-to-token (Yuan et al. 2021): two rounds of unfolding and attention that turn pixels into 64-channel tokens.
 //!
 //! A round unfolds the map before it, norms the windows and attends among them, with softmax or with the performer's linear
-//! attention; the third unfolding feeds the embedding's projection ([`crate::embed`]).
+//! attention; the third unfolding feeds the embedding's projection ([`crate::layers::embed`]).
 
 mod round;
-mod tensors;
 
 use kernels::{Level, PackedMatrix, PanelLayout, Panels, attention_scratch_len};
 
-use crate::config::{T2T_WIDTH, Tokens, VitConfig};
-use crate::packing::{Cut, PackError, Packer, aligned};
-use crate::pass::Pass;
-use crate::split::layout_of_vectors;
-use crate::unfold::Windows;
-use crate::{RunError, Tensors};
+use crate::config::{FEATURES, Rounds, T2T_WIDTH};
+use crate::exec::error::RunError;
+use crate::exec::pass::Pass;
+use crate::exec::share::layout_of_vectors;
+use crate::packed::layout::{Layout, Reader, aligned};
 use round::{Round, RoundRun};
-use tensors::inputs;
-pub(crate) use tensors::{macs_of, visit_tensors};
 
-/// The performer's random features.
-pub(crate) const FEATURES: usize = 32;
 /// Norms inside the rounds have this whatever the configuration says of the blocks'.
 const EPS: f32 = 1e-5;
 /// Keeps the performer's denominator from zero.
@@ -28,19 +22,13 @@ const DENOMINATOR_EPS: f32 = 1e-8;
 /// Rows of the performer's products: values and a row of ones, whose product with the keys' features is their sum.
 const VALUES: usize = T2T_WIDTH + 1;
 
-/// The rounds' windows on an image of the given side, and the third unfolding's.
-pub(crate) fn windows(image_size: usize) -> [Windows; 3] {
-    let first = Windows { side: image_size, kernel: 7, stride: 4, padding: 2 };
-    let then = |before: Windows| Windows { side: before.grid(), kernel: 3, stride: 2, padding: 1 };
-    [first, then(first), then(then(first))]
-}
-
 /// Both rounds' weights.
-pub(crate) struct T2t<'w> {
-    rounds: [Round<'w>; 2],
+pub(crate) struct T2t<L: Layout> {
+    sizes: Rounds,
+    rounds: [Round<L>; 2],
 }
 
-/// How the rounds' part of an image's scratch is cut.
+/// How the rounds' part of an image's scratch is divided.
 ///
 /// In front lie the first round's intermediate panels, and later the second round's result and its intermediate panels; then
 /// the first round's result; then the performer's products.
@@ -56,10 +44,10 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    pub(crate) fn new(config: &VitConfig, level: Level, threads: usize) -> Self {
-        let windows = windows(config.image_size);
+    pub(crate) fn new(sizes: &Rounds, level: Level, threads: usize) -> Self {
+        let windows = sizes.windows();
         let layouts = [0, 1].map(|round| layout_of_vectors(level, threads, windows[round].grid().pow(2)));
-        let rows = round::intermediate_rows(config.tokens);
+        let rows = round::intermediate_rows(sizes);
         Plan {
             intermediates: layouts.map(|layout| aligned(rows * layout.padded())),
             results: layouts.map(|layout| aligned(T2T_WIDTH * layout.padded())),
@@ -88,34 +76,23 @@ impl Plan {
     }
 
     /// Rows and the widest panel of a thread's workspace; and what attention's scores need.
-    pub(crate) fn workspace(&self, config: &VitConfig) -> (usize, usize, usize) {
-        let rows = inputs(config, 0).max(inputs(config, 1)).max(VALUES);
-        let scores = match config.tokens {
-            Tokens::T2tTransformer => attention_scratch_len(self.layouts[0].columns()),
-            _ => 0,
-        };
+    pub(crate) fn workspace(&self, sizes: &Rounds) -> (usize, usize, usize) {
+        let rows = sizes.inputs(0).max(sizes.inputs(1)).max(VALUES);
+        let scores = if sizes.is_performer() { 0 } else { attention_scratch_len(self.layouts[0].columns()) };
         (rows, self.layouts[0].max_width().max(self.layouts[1].max_width()), scores)
     }
 }
 
-impl<'w> T2t<'w> {
-    pub(crate) fn packed_len(config: &VitConfig) -> usize {
-        (0..2).map(|round| Round::packed_len(config, round)).sum()
+impl<L: Layout> T2t<L> {
+    pub(crate) fn list(layout: &mut L, sizes: Rounds) -> Self {
+        T2t { sizes, rounds: [Round::list(layout, &sizes, 0), Round::list(layout, &sizes, 1)] }
     }
+}
 
-    pub(crate) fn pack<T: Tensors>(packer: &mut Packer<T>, config: &VitConfig) -> Result<(), PackError<T::Error>> {
-        (0..2).try_for_each(|round| Round::pack(packer, config, round))
-    }
-
-    pub(crate) fn cut(cut: &mut Cut<'w>, config: &VitConfig) -> Self {
-        T2t { rounds: [Round::cut(cut, config, 0), Round::cut(cut, config, 1)] }
-    }
-
-    /// Leaves the map that the third unfolding reads, [`Plan::map`], in `scratch`. `narrow` is the first piece of a workspace.
-    #[allow(clippy::too_many_arguments, reason = "two buffers, each with a use of its own")]
+impl T2t<Reader<'_>> {
+    /// Leaves the map that the third unfolding reads, [`Plan::map`], in `scratch`. `narrow` is the length of a workspace's first part.
     pub(crate) fn run(
         &self,
-        config: &VitConfig,
         pass: &Pass,
         plan: &Plan,
         narrow: usize,
@@ -126,10 +103,10 @@ impl<'w> T2t<'w> {
         let (front, rest) = scratch.split_at_mut(plan.front());
         let (map, products) = rest.split_at_mut(plan.results[0]);
         let map = &mut map[..T2T_WIDTH * plan.layouts[0].padded()];
-        let [first, second, third] = windows(config.image_size);
+        let [first, second, third] = self.sizes.windows();
         let run = |round: usize, windows| RoundRun { pass, layout: plan.layouts[round], windows, narrow };
 
-        let image = Panels::single(image, config.in_channels, first.side * first.side)?;
+        let image = Panels::single(image, self.sizes.in_channels, first.side * first.side)?;
         self.rounds[0].run(&run(0, first), &image, map, front, products, workspaces)?;
         let map = Panels::new(map, T2T_WIDTH, plan.layouts[0])?;
         let (last, intermediate) = front.split_at_mut(plan.results[1]);

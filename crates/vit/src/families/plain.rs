@@ -4,16 +4,18 @@ use core::ops::Range;
 
 use kernels::{ChannelOrder, Level, PanelLayout, Panels, ViewMut, attention_scratch_len};
 
-use crate::block::{Block, Shape, Workspace};
-use crate::config::{Pool, TensorName, Tokens, VitConfig};
-use crate::embed::{self, Embedding};
-use crate::head::{self, Head, Stream, TokenOrder};
-use crate::linear::Norm;
-use crate::packing::{Cut, PackError, Packer, aligned};
-use crate::pass::Pass;
-use crate::split::{for_each_panel, layout};
-use crate::t2t::{self, T2t};
-use crate::{RunError, Tap, Tensors};
+#[cfg(feature = "t2t")]
+use super::t2t::{self, T2t};
+use crate::config::{Pool, TensorName, VitConfig};
+use crate::exec::error::RunError;
+use crate::exec::pass::Pass;
+use crate::exec::share::{for_each_panel, layout};
+use crate::exec::workspace::Workspace;
+use crate::layers::block::{self, Block};
+use crate::layers::embed::Embedding;
+use crate::layers::head::{self, Head};
+use crate::layers::stream::{Intermediate, Stream, TokenOrder};
+use crate::packed::layout::{Layout, Reader, aligned};
 
 /// A plain model over its packed weights.
 #[derive(Clone, Copy)]
@@ -22,8 +24,41 @@ pub(crate) struct Plain<'w> {
     packed: &'w [f32],
 }
 
-pub(crate) fn packed_len(config: &VitConfig) -> usize {
-    blocks_start(config) + config.depth * Shape::of(config).packed_len() + Head::packed_len(&head_shape(config))
+/// The weights in front of the blocks.
+struct Front<L: Layout> {
+    #[cfg(feature = "t2t")]
+    rounds: Option<T2t<L>>,
+    embedding: Embedding<L>,
+}
+
+impl<L: Layout> Front<L> {
+    fn list(layout: &mut L, config: &VitConfig) -> Self {
+        Front {
+            #[cfg(feature = "t2t")]
+            rounds: config.rounds().map(|sizes| T2t::list(layout, sizes)),
+            embedding: Embedding::list(layout, config),
+        }
+    }
+}
+
+fn list_block<L: Layout>(layout: &mut L, config: &VitConfig, i: usize) -> Block<L> {
+    let shape = block::Shape {
+        dim: config.dim,
+        heads: config.heads,
+        hidden: config.hidden(),
+        qkv_bias: config.qkv_bias,
+        qk_norm: config.qk_norm,
+        rescale: config.rescale,
+        eps: config.layer_norm_eps as f32,
+    };
+    Block::list(layout, |suffix| TensorName::Block(i, suffix), shape)
+}
+
+/// Lists all weights in the order in which [`Plain::run`] reads them.
+pub(crate) fn list<L: Layout>(layout: &mut L, config: &VitConfig) {
+    Front::list(layout, config);
+    (0..config.depth).for_each(|i| _ = list_block(layout, config, i));
+    Head::list(layout, &head_shape(config));
 }
 
 /// What the head needs to know of a configuration.
@@ -40,30 +75,7 @@ fn head_shape(config: &VitConfig) -> head::Shape {
     }
 }
 
-/// Values in front of the blocks.
-fn blocks_start(config: &VitConfig) -> usize {
-    let rounds = if config.tokens == Tokens::Patch { 0 } else { T2t::packed_len(config) };
-    let norm = if config.pre_norm { Norm::packed_len(config.channels()) } else { 0 };
-    rounds + Embedding::packed_len(config) + norm
-}
-
-pub(crate) fn pack<T: Tensors>(config: &VitConfig, packer: &mut Packer<T>) -> Result<(), PackError<T::Error>> {
-    if config.tokens != Tokens::Patch {
-        T2t::pack(packer, config)?;
-    }
-    Embedding::pack(packer, config)?;
-    if config.pre_norm {
-        let [gamma, beta] = ["norm_pre.weight", "norm_pre.bias"].map(TensorName::Top);
-        Norm::pack(packer, gamma, beta, config.channels())?;
-    }
-    for i in 0..config.depth {
-        let name = |suffix| TensorName::Block(i, suffix);
-        Block::pack(packer, name, Shape::of(config), config.rescale)?;
-    }
-    Head::pack(packer, &head_shape(config))
-}
-
-/// How one image's scratch is cut: the activations, then the threads' workspaces.
+/// How one image's scratch is divided: the activations, then the threads' workspaces.
 struct Plan {
     layout: PanelLayout,
     /// In front, queries, keys and values: 3 dim x padded tokens. Before them, tokens-to-token's map.
@@ -71,8 +83,9 @@ struct Plan {
     /// Behind them, the residual stream: channels x padded tokens.
     stream: usize,
     /// Tokens-to-token's rounds, done before there are queries, keys, values or a stream: they take the same place.
+    #[cfg(feature = "t2t")]
     rounds: Option<t2t::Plan>,
-    /// The first piece of one thread's workspace.
+    /// The length of a workspace's first part.
     narrow: usize,
     /// One thread's workspace.
     workspace: usize,
@@ -81,39 +94,58 @@ struct Plan {
 impl Plan {
     fn new(config: &VitConfig, level: Level, threads: usize) -> Self {
         let layout = layout(level, threads, config.tokens());
-        let (mut rows, mut width) = (config.hidden().max(embed::inputs(config)), layout.max_width());
-        // A norm of the embedding reads all channels from the narrow piece.
+        // A norm of the embedding reads all channels from the narrow part.
         let narrow_rows = if config.pre_norm { config.channels() } else { config.dim };
-        let (mut narrow_rows, mut scores) = (narrow_rows, attention_scratch_len(config.tokens()));
-        let rounds = (config.tokens != Tokens::Patch).then(|| t2t::Plan::new(config, level, threads));
-        if let Some(rounds) = &rounds {
-            let (t2t_rows, t2t_width, t2t_scores) = rounds.workspace(config);
-            (rows, width) = (rows.max(t2t_rows), width.max(t2t_width));
-            (narrow_rows, scores) = (narrow_rows.max(t2t_rows), scores.max(t2t_scores));
-        }
-        let narrow = aligned(narrow_rows * width);
-        Plan {
-            qkv: aligned(3 * config.dim * layout.padded()).max(rounds.as_ref().map_or(0, t2t::Plan::map_len)),
+        let (rows, width) = (config.hidden().max(config.embedding_inputs()), layout.max_width());
+        let scores = attention_scratch_len(config.tokens());
+        let head = Head::scratch_len(&head_shape(config), width);
+        let plan = Plan {
+            qkv: aligned(3 * config.dim * layout.padded()),
             stream: aligned(config.channels() * layout.padded()),
-            rounds,
-            narrow,
-            workspace: (narrow + aligned((rows * width).max(scores)))
-                .max(Head::scratch_len(&head_shape(config), layout.max_width())),
+            #[cfg(feature = "t2t")]
+            rounds: None,
+            narrow: 0,
+            workspace: head,
             layout,
-        }
+        };
+        let plan = plan.with_workspace(narrow_rows, rows, width, scores);
+        #[cfg(feature = "t2t")]
+        let plan = match config.rounds() {
+            Some(sizes) => {
+                let rounds = t2t::Plan::new(&sizes, level, threads);
+                let (t2t_rows, t2t_width, t2t_scores) = rounds.workspace(&sizes);
+                let (width, scores) = (width.max(t2t_width), scores.max(t2t_scores));
+                let qkv = plan.qkv.max(rounds.map_len());
+                let plan = Plan { qkv, rounds: Some(rounds), ..plan };
+                plan.with_workspace(narrow_rows.max(t2t_rows), rows.max(t2t_rows), width, scores)
+            }
+            None => plan,
+        };
+        plan
+    }
+
+    /// A workspace of two panels, of so many rows each, or of one and attention's scores; or what it was, if that is more.
+    fn with_workspace(self, narrow_rows: usize, rows: usize, width: usize, scores: usize) -> Self {
+        let narrow = aligned(narrow_rows * width);
+        let workspace = self.workspace.max(narrow + aligned((rows * width).max(scores)));
+        Plan { narrow, workspace, ..self }
     }
 
     fn activations(&self) -> usize {
-        (self.qkv + self.stream).max(self.rounds.as_ref().map_or(0, t2t::Plan::scratch_len))
+        let activations = self.qkv + self.stream;
+        #[cfg(feature = "t2t")]
+        let activations = activations.max(self.rounds.as_ref().map_or(0, t2t::Plan::scratch_len));
+        activations
     }
 
+    /// Saturates where as many threads' workspaces are more than memory can be.
     fn scratch_len(&self, threads: usize) -> usize {
-        self.activations() + threads * self.workspace
+        self.activations().saturating_add(threads.saturating_mul(self.workspace))
     }
 }
 
 impl<'w> Plain<'w> {
-    /// `packed` holds exactly [`packed_len`] values.
+    /// `packed` holds exactly the values that [`list`] lists.
     pub(crate) fn new(config: VitConfig, packed: &'w [f32]) -> Self {
         Plain { config, packed }
     }
@@ -122,19 +154,14 @@ impl<'w> Plain<'w> {
         Plan::new(&self.config, level, threads).scratch_len(threads)
     }
 
-    /// Embedding, block `i` and head lie in this order in the packed weights.
-    fn piece(&self, block: usize) -> Cut<'w> {
-        Cut(&self.packed[blocks_start(&self.config) + block * Shape::of(&self.config).packed_len()..])
-    }
-
-    /// The logits of one image.
+    /// The outputs of one image.
     pub(crate) fn run(
         &self,
         pass: &Pass,
         image: &[f32],
-        logits: &mut [f32],
+        outputs: &mut [f32],
         scratch: &mut [f32],
-        mut tap: Option<&mut dyn FnMut(Tap)>,
+        mut on_intermediate: Option<&mut dyn FnMut(Intermediate)>,
     ) -> Result<(), RunError> {
         let config = &self.config;
         let plan = Plan::new(config, pass.level, pass.threads);
@@ -142,37 +169,36 @@ impl<'w> Plain<'w> {
         let workspaces = &mut workspaces[..pass.threads * plan.workspace];
         let run = Run { config, pass, layout: plan.layout, narrow: plan.narrow };
 
-        let mut cut = Cut(self.packed);
-        if let Some(rounds) = &plan.rounds {
-            T2t::cut(&mut cut, config).run(config, pass, rounds, plan.narrow, image, activations, workspaces)?;
+        let mut reader = Reader(self.packed);
+        let front = Front::list(&mut reader, config);
+        #[cfg(feature = "t2t")]
+        if let (Some(weights), Some(rounds)) = (&front.rounds, &plan.rounds) {
+            weights.run(pass, rounds, plan.narrow, image, activations, workspaces)?;
         }
         let (qkv, stream) = activations.split_at_mut(plan.qkv);
         let stream = &mut stream[..config.channels() * plan.layout.padded()];
-        let map = match &plan.rounds {
-            Some(rounds) => rounds.map(qkv)?,
-            None => Panels::single(image, config.in_channels, config.image_size * config.image_size)?,
-        };
-        let embedding = Embedding::cut(&mut cut, config);
-        let norm = config.pre_norm.then(|| Norm::cut(&mut cut, config.channels()));
-        run.embed(&embedding, norm.as_ref(), &map, stream, workspaces)?;
+        let map = Panels::single(image, config.in_channels, config.image_size * config.image_size)?;
+        #[cfg(feature = "t2t")]
+        let map = plan.rounds.as_ref().map_or(Ok(map), |rounds| rounds.map(qkv))?;
+        run.embed(&front.embedding, &map, stream, workspaces)?;
         let qkv = &mut qkv[..3 * config.dim * plan.layout.padded()];
         let mut order = ChannelOrder::identity(config.channels());
         for i in 0..config.depth {
-            let block = Block::cut(&mut self.piece(i), Shape::of(config));
+            let block = list_block(&mut reader, config, i);
             run.project(&block, order, stream, qkv, workspaces)?;
-            // A classifier on the class tokens needs nothing else of the last block but keys and values.
-            let class_only = i + 1 == config.depth && config.pool == Pool::Cls && tap.is_none();
+            // A head on the class tokens needs nothing else of the last block but keys and values.
+            let class_only = i + 1 == config.depth && config.pool == Pool::Cls && on_intermediate.is_none();
             run.attend(&block, order, class_only, qkv, stream, workspaces)?;
             if config.shuffle {
                 order = order.then(ChannelOrder::shuffle(config.channels(), 2)?)?;
             }
-            if let Some(tap) = &mut tap {
-                tap(Tap { index: i, tokens: config.tokens(), stream: run.stream(stream, order) });
+            if let Some(on_intermediate) = &mut on_intermediate {
+                on_intermediate(Intermediate { index: i, tokens: config.tokens(), stream: run.stream(stream, order) });
             }
         }
-        let head = Head::cut(&mut self.piece(config.depth), &head_shape(config));
+        let head = Head::list(&mut reader, &head_shape(config));
         let stream = run.stream(stream, order);
-        Ok(head.run(pass, &head_shape(config), &stream, logits, workspaces)?)
+        Ok(head.run(pass, &head_shape(config), &stream, outputs, workspaces)?)
     }
 }
 
@@ -181,7 +207,7 @@ struct Run<'r> {
     config: &'r VitConfig,
     pass: &'r Pass<'r>,
     layout: PanelLayout,
-    /// The first piece of a workspace.
+    /// The length of a workspace's first part.
     narrow: usize,
 }
 
@@ -189,31 +215,24 @@ struct Run<'r> {
 type PanelWork<'f> = dyn Fn(usize, ViewMut, &mut Workspace) -> Result<(), RunError> + Sync + 'f;
 
 impl Run<'_> {
-    /// Fills the stream with the embedded tokens, normed if there is a norm.
+    /// Fills the stream with the embedded tokens.
     fn embed(
         &self,
-        embedding: &Embedding,
-        norm: Option<&Norm>,
+        embedding: &Embedding<Reader>,
         map: &Panels,
         stream: &mut [f32],
         workspaces: &mut [f32],
     ) -> Result<(), RunError> {
-        let channels = self.config.channels();
-        self.for_each_panel(channels, stream, workspaces, &|panel, mut x, workspace| {
+        self.for_each_panel(self.config.channels(), stream, workspaces, &|panel, mut x, workspace| {
             let first = self.layout.range(panel).start;
-            let Some(norm) = norm else {
-                return Ok(embedding.run(self.pass, self.config, map, first, &mut x, workspace.wide)?);
-            };
-            let mut embedded = self.pass.matrix(workspace.narrow, channels, x.columns())?;
-            embedding.run(self.pass, self.config, map, first, &mut embedded, workspace.wide)?;
-            Ok(norm.run(self.pass, &embedded.as_view(), self.config.layer_norm_eps as f32, &mut x)?)
+            Ok(embedding.run(self.pass, self.config, map, first, &mut x, workspace)?)
         })
     }
 
     /// Fills `qkv` with the projections of the attended channels.
     fn project(
         &self,
-        block: &Block,
+        block: &Block<Reader>,
         order: ChannelOrder,
         stream: &[f32],
         qkv: &mut [f32],
@@ -229,7 +248,7 @@ impl Run<'_> {
     /// Attention and MLP, in place on the attended channels of the stream, or of the class tokens only.
     fn attend(
         &self,
-        block: &Block,
+        block: &Block<Reader>,
         order: ChannelOrder,
         class_only: bool,
         qkv: &[f32],
@@ -261,7 +280,7 @@ impl Run<'_> {
     }
 
     fn workspace<'s>(&self, scratch: &'s mut [f32]) -> Workspace<'s> {
-        Workspace::cut(scratch, self.narrow)
+        Workspace::new(scratch, self.narrow)
     }
 
     fn for_each_panel(
@@ -282,6 +301,10 @@ mod tests {
     extern crate std;
     use super::*;
     use crate::config::Rescale;
+    use crate::exec::executor::ThisThread;
+    use crate::packed::Tensors;
+    use crate::packed::layout::Length;
+    use crate::packed::packer::Packer;
     use std::vec;
     use std::vec::Vec;
 
@@ -313,21 +336,25 @@ mod tests {
             rescale: Rescale::Learned,
             ..VitConfig::default()
         };
-        let mut packed = vec![0.0; packed_len(&config)];
-        pack(&config, &mut Packer { tensors: &mut Silent(Vec::new()), rest: &mut packed }).unwrap();
+        let mut length = Length(0);
+        list(&mut length, &config);
+        let (mut packed, mut silent) = (vec![0.0; length.0], Silent(Vec::new()));
+        let mut packer = Packer::new(&mut silent, &mut packed);
+        list(&mut packer, &config);
+        packer.finish().unwrap();
         let (model, level) = (Plain::new(config, &packed), Level::detect());
         let image: Vec<f32> = (0..3 * 20 * 20).map(|i| (i % 17) as f32).collect();
         let mut streams: Vec<Vec<f32>> = Vec::new();
         let mut logical: Vec<Vec<f32>> = Vec::new();
         let mut scratch = vec![0.0; model.scratch_len(level, 1)];
-        let mut tap = |tap: Tap| {
-            streams.push(tap.stream.data.to_vec());
+        let mut keep = |output: Intermediate| {
+            streams.push(output.stream.data.to_vec());
             let mut values = vec![0.0; config.tokens() * config.channels()];
-            tap.write(&mut values).unwrap();
+            output.write(&mut values).unwrap();
             logical.push(values);
         };
-        let pass = Pass { level, threads: 1, watch: None };
-        model.run(&pass, &image, &mut [0.0; 3], &mut scratch, Some(&mut tap)).unwrap();
+        let pass = Pass { level, threads: 1, executor: &ThisThread, profiler: None };
+        model.run(&pass, &image, &mut [0.0; 3], &mut scratch, Some(&mut keep)).unwrap();
         assert_eq!(streams.len(), 4);
         assert!(streams.windows(2).all(|pair| pair[0] == pair[1]), "a block moved channels");
         assert!(logical.windows(2).all(|pair| pair[0] != pair[1]), "the order did not change");

@@ -1,15 +1,13 @@
 //! From the last block's tokens to logits: final norm, pooling, classifier.
 
-use core::ops::Range;
+use kernels::{Error, PARTIAL_SUMS, View, ViewMut, sum_in_pairs};
 
-use kernels::{ChannelOrder, Error, PARTIAL_SUMS, PanelLayout, Panels, View, ViewMut, gather_columns, sum_in_pairs};
-
-use crate::Tensors;
+use super::linear::Linear;
+use super::norm::Norm;
+use super::stream::Stream;
 use crate::config::{Pool, TensorName};
-use crate::linear::{Linear, Norm};
-use crate::packing::{Cut, PackError, Packer, aligned};
-use crate::pass::{Operation, Pass};
-use crate::window::WindowOrder;
+use crate::exec::pass::{Operation, Pass};
+use crate::packed::layout::{Layout, Reader, aligned};
 
 /// The sizes and switches of a head.
 #[derive(Clone, Copy)]
@@ -48,41 +46,29 @@ impl Shape {
 }
 
 /// The final norm and the classifier, both classifiers of a distilled model, or none.
-pub(crate) struct Head<'w> {
-    norm: Norm<'w>,
-    classifiers: [Option<Linear<'w>>; 2],
+pub(crate) struct Head<L: Layout> {
+    norm: Norm<L>,
+    classifiers: [Option<Linear<L>>; 2],
 }
 
-/// Names of the classifiers' weight and bias.
-const CLASSIFIERS: [[&str; 2]; 2] = [["head.weight", "head.bias"], ["head_dist.weight", "head_dist.bias"]];
-
-impl<'w> Head<'w> {
-    pub(crate) fn packed_len(config: &Shape) -> usize {
-        let linear = Linear::packed_len(config.classes, config.features());
-        Norm::packed_len(config.channels) + config.classifiers() * linear
-    }
-
-    pub(crate) fn pack<T: Tensors>(packer: &mut Packer<T>, config: &Shape) -> Result<(), PackError<T::Error>> {
-        use TensorName::Top;
-        let (gamma, beta) = if config.norm_after_pool {
-            (Top("fc_norm.weight"), Top("fc_norm.bias"))
-        } else {
-            (Top("norm.weight"), Top("norm.bias"))
+impl<L: Layout> Head<L> {
+    pub(crate) fn list(layout: &mut L, shape: &Shape) -> Self {
+        // timm calls a norm that follows the pooling `fc_norm`.
+        let norm =
+            if shape.norm_after_pool { ["fc_norm.weight", "fc_norm.bias"] } else { ["norm.weight", "norm.bias"] };
+        let norm = Norm::list(layout, norm.map(TensorName::Top), shape.channels);
+        let mut classifier = |i: usize, [weight, bias]: [&'static str; 2]| {
+            let size = [shape.classes, shape.features()];
+            (i < shape.classifiers())
+                .then(|| Linear::list(layout, TensorName::Top(weight), Some(TensorName::Top(bias)), &size))
         };
-        Norm::pack(packer, gamma, beta, config.channels)?;
-        for [weight, bias] in CLASSIFIERS.into_iter().take(config.classifiers()) {
-            Linear::pack(packer, Top(weight), Some(Top(bias)), &[config.classes, config.features()])?;
-        }
-        Ok(())
+        let classifiers =
+            [classifier(0, ["head.weight", "head.bias"]), classifier(1, ["head_dist.weight", "head_dist.bias"])];
+        Head { norm, classifiers }
     }
+}
 
-    pub(crate) fn cut(cut: &mut Cut<'w>, config: &Shape) -> Self {
-        let norm = Norm::cut(cut, config.channels);
-        let mut classifier =
-            |i| (i < config.classifiers()).then(|| Linear::cut(cut, config.classes, config.features()));
-        Head { norm, classifiers: [classifier(0), classifier(1)] }
-    }
-
+impl Head<Reader<'_>> {
     /// Scratch values.
     pub(crate) fn scratch_len(config: &Shape, width: usize) -> usize {
         let pooled = config.vectors() * config.features();
@@ -187,60 +173,5 @@ fn add_patch_tokens(config: &Shape, start: usize, tokens: &View, sums: &mut [[f3
         for (t, x) in row.iter().enumerate().skip(first) {
             sums[(start + t - config.prefix_tokens) % PARTIAL_SUMS] += x;
         }
-    }
-}
-
-/// The residual stream of one image: all channels of all tokens in panels, and the orders in which they are to be read.
-pub(crate) struct Stream<'a> {
-    pub data: &'a [f32],
-    pub layout: PanelLayout,
-    pub order: ChannelOrder,
-    pub tokens: TokenOrder,
-}
-
-/// The order of a stream's tokens.
-pub(crate) enum TokenOrder {
-    /// As they are to be read.
-    AsStored,
-    /// Window by window, to be read row by row of the map.
-    Windows(WindowOrder),
-}
-
-impl<'a> Stream<'a> {
-    /// One panel, its channels in logical order.
-    pub(crate) fn panel(&self, panel: usize) -> Result<View<'a>, Error> {
-        let channels = self.order.channels();
-        self.layout.view(panel, &self.data[channels * self.layout.offset(panel)..], channels)?.reorder_rows(self.order)
-    }
-
-    /// All panels, their channels as stored.
-    pub(crate) fn panels(&self) -> Result<Panels<'a>, Error> {
-        Panels::new(self.data, self.order.channels(), self.layout)
-    }
-
-    /// Column `c` of `out` becomes some channels, counted in logical order, of the token stored at the c-th place.
-    pub(crate) fn gather(
-        &self,
-        channels: Range<usize>,
-        places: impl Iterator<Item = usize>,
-        out: &mut ViewMut,
-    ) -> Result<(), Error> {
-        let rows = channels.map(|position| self.order.channel(position));
-        gather_columns(&self.panels()?, rows, places, out);
-        Ok(())
-    }
-
-    /// Writes tokens x channels, row-major, both in logical order.
-    pub(crate) fn write(&self, out: &mut [f32]) -> Result<(), Error> {
-        let (panels, channels) = (self.panels()?, self.order.channels());
-        for (t, token) in out.chunks_exact_mut(channels).enumerate() {
-            let place = match &self.tokens {
-                TokenOrder::AsStored => t,
-                TokenOrder::Windows(windows) => windows.place([t / windows.side, t % windows.side]),
-            };
-            let column = panels.column(place);
-            token.iter_mut().zip(self.order.iter()).for_each(|(y, channel)| *y = column.at(channel));
-        }
-        Ok(())
     }
 }

@@ -4,16 +4,15 @@ use core::ops::Range;
 
 use kernels::{ChannelOrder, Level, PanelLayout, Panels, ViewMut};
 
-use crate::RunError;
-use crate::block::Workspace;
-use crate::config::{Stage, SwinConfig};
-use crate::head::{Stream, TokenOrder};
-use crate::linear::{Linear, Norm};
-use crate::packing::Cut;
-use crate::pass::{Operation, Pass};
-use crate::split::{self, for_each_panel};
-use crate::unfold::Windows;
-use crate::window::WindowOrder;
+use super::weights::{Embedding, MergingPart};
+use crate::config::{Stage, SwinConfig, Windows};
+use crate::exec::error::RunError;
+use crate::exec::pass::{Operation, Pass};
+use crate::exec::share::{self, for_each_panel};
+use crate::exec::workspace::Workspace;
+use crate::layers::stream::{Stream, TokenOrder};
+use crate::layers::window::WindowOrder;
+use crate::packed::layout::Reader;
 
 /// Tokens of a panel of several windows, at most.
 const TOKENS: usize = 200;
@@ -24,7 +23,7 @@ const TOKENS: usize = 200;
 /// swin_extra_tiny), hence so many tokens a panel.
 pub(super) fn layout(level: Level, threads: usize, stage: &Stage) -> PanelLayout {
     if !has_whole_windows(threads, stage) {
-        return split::layout(level, threads, stage.tokens());
+        return share::layout(level, threads, stage.tokens());
     }
     let window = stage.window * stage.window;
     let windows_a_thread = stage.tokens() / window / threads;
@@ -41,7 +40,7 @@ pub(super) struct StageRun<'r> {
     pub pass: &'r Pass<'r>,
     pub stage: Stage,
     pub layout: PanelLayout,
-    /// The first piece of a workspace.
+    /// The length of a workspace's first part.
     pub narrow: usize,
 }
 
@@ -65,7 +64,7 @@ impl StageRun<'_> {
     ) -> Result<(), RunError> {
         let data = &mut data[..rows * self.layout.padded()];
         for_each_panel(self.pass, &self.layout, rows, data, workspaces, &|panel, values, scratch| {
-            work(panel, values, &mut Workspace::cut(scratch, self.narrow))
+            work(panel, values, &mut Workspace::new(scratch, self.narrow))
         })
     }
 
@@ -73,15 +72,14 @@ impl StageRun<'_> {
     pub(super) fn embed(
         &self,
         config: &SwinConfig,
-        cut: &mut Cut,
+        weights: &Embedding<Reader>,
         image: &[f32],
         stream: &mut [f32],
         workspaces: &mut [f32],
     ) -> Result<(), RunError> {
         let (channels, inputs) = (self.stage.channels, config.patch_values());
-        let (proj, norm) = (Linear::cut(cut, channels, inputs), Norm::cut(cut, channels));
         let side = config.image_size;
-        let patches = Windows { side, kernel: config.patch_size, stride: config.patch_size, padding: 0 };
+        let patches = Windows::patches(side, config.patch_size);
         let image = Panels::single(image, config.in_channels, side * side)?;
         let order = self.windows(0);
         self.for_each_panel(channels, stream, workspaces, &|panel, mut x, workspace| {
@@ -90,8 +88,8 @@ impl StageRun<'_> {
             patches.unfold(&image, tokens, &mut unfolded);
             self.pass.done(Operation::Unfold, 0);
             let mut product = self.pass.matrix(workspace.narrow, channels, x.columns())?;
-            proj.run(self.pass, Operation::Embedding, &unfolded.as_view(), &mut product)?;
-            Ok(norm.run(self.pass, &product.as_view(), config.layer_norm_eps as f32, &mut x)?)
+            weights.proj.run(self.pass, Operation::Embedding, &unfolded.as_view(), &mut product)?;
+            Ok(weights.norm.run(self.pass, &product.as_view(), config.layer_norm_eps as f32, &mut x)?)
         })
     }
 
@@ -100,11 +98,13 @@ impl StageRun<'_> {
         self.layout.range(panel)
     }
 
-    /// This stage's stream from the one before it: 2x2 tokens become one.
+    /// This stage's stream from that of the one before it, stage `s`: 2x2 tokens become one.
+    #[allow(clippy::too_many_arguments, reason = "a stage's weights, input, output and scratch")]
     pub(super) fn merge(
         &self,
         config: &SwinConfig,
-        cut: &mut Cut,
+        reader: &mut Reader,
+        s: usize,
         before: &StageRun,
         source: &Stream,
         stream: &mut [f32],
@@ -114,7 +114,7 @@ impl StageRun<'_> {
         let halves = before.stage.channels / half;
         let (order, from) = (self.windows(0), before.windows(0));
         for part in 0..halves {
-            let (norm, reduction) = (Norm::cut(cut, merged), Linear::cut(cut, merged / 2, merged));
+            let weights = MergingPart::list(reader, config, s, part);
             self.for_each_panel(self.stage.channels, stream, workspaces, &|panel, x, workspace| {
                 let mut merging = self.pass.matrix(workspace.wide, merged, x.columns())?;
                 // Columns of the 2x2 cells in the order (0, 0), (1, 0), (0, 1), (1, 1).
@@ -126,9 +126,9 @@ impl StageRun<'_> {
                 }
                 self.pass.done(Operation::Gather, 0);
                 let mut normed = self.pass.matrix(workspace.narrow, merged, x.columns())?;
-                norm.run(self.pass, &merging.as_view(), config.layer_norm_eps as f32, &mut normed)?;
+                weights.norm.run(self.pass, &merging.as_view(), config.layer_norm_eps as f32, &mut normed)?;
                 let mut out = x.row_range(part * merged / 2..(part + 1) * merged / 2)?;
-                Ok(reduction.run(self.pass, Operation::Merging, &normed.as_view(), &mut out)?)
+                Ok(weights.reduction.run(self.pass, Operation::Merging, &normed.as_view(), &mut out)?)
             })?;
         }
         Ok(())
