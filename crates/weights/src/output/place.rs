@@ -119,9 +119,9 @@ fn check_missing(path: &Path) -> Result<()> {
 
 #[cfg(unix)]
 fn is_descriptor(path: &Path) -> bool {
-    let names_a_number = path.file_name().is_some_and(|name| name.as_encoded_bytes().iter().all(u8::is_ascii_digit));
-    let Ok(folder) = fs::canonicalize(folder(path)) else { return false };
-    names_a_number && (folder == Path::new("/dev/fd") || folder.starts_with("/proc") && folder.ends_with("fd"))
+    let in_folder =
+        |folder: PathBuf| folder == Path::new("/dev/fd") || folder.starts_with("/proc") && folder.ends_with("fd");
+    fs::canonicalize(folder(path)).is_ok_and(in_folder)
 }
 
 #[cfg(not(unix))]
