@@ -52,6 +52,12 @@ impl Description {
     }
 
     /// The metadata entry `config`: a JSON object with every key of the model.
+    ///
+    /// ```
+    /// let description = weights::Description::new(weights::named("deit_tiny")?);
+    /// assert!(description.to_json().contains(r#""depth":12"#));
+    /// # Ok::<(), weights::Error>(())
+    /// ```
     pub fn to_json(&self) -> String {
         match &self.config {
             Config::Vit(config) => self.text("vit", VitJson::from(config)),

@@ -171,6 +171,12 @@ impl<'a> LoadedModel<'a> {
     }
 
     /// Bytes of the packed weights.
+    ///
+    /// ```
+    /// # fn example(loaded: weights::LoadedModel) {
+    /// println!("{} MB of weights", loaded.weight_bytes() / 1_000_000);
+    /// # }
+    /// ```
     pub fn weight_bytes(&self) -> usize {
         size_of_val(&*self.packed)
     }

@@ -5,6 +5,12 @@ use std::str::FromStr;
 
 /// A resampling filter, as Pillow's `Image.resize` applies it: when shrinking, the filter widens with the factor
 /// (antialiasing), except for nearest.
+///
+/// ```
+/// let filter: weights::Interpolation = "bilinear".parse()?;
+/// assert_eq!(filter, weights::Interpolation::Bilinear);
+/// # Ok::<(), weights::UnknownInterpolation>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Interpolation {
     /// Cubic convolution with a = -0.5, four taps a side.
@@ -18,9 +24,17 @@ pub enum Interpolation {
 
 impl Interpolation {
     /// Every filter, in the order that messages list them.
+    ///
+    /// ```
+    /// assert_eq!(weights::Interpolation::ALL.map(|filter| filter.name()), ["bicubic", "bilinear", "nearest"]);
+    /// ```
     pub const ALL: [Self; 3] = [Self::Bicubic, Self::Bilinear, Self::Nearest];
 
     /// The configuration's word for it.
+    ///
+    /// ```
+    /// assert_eq!(weights::Interpolation::default().name(), "bicubic");
+    /// ```
     pub fn name(self) -> &'static str {
         match self {
             Self::Bicubic => "bicubic",
@@ -37,6 +51,11 @@ impl fmt::Display for Interpolation {
 }
 
 /// The word is none of the filters' names.
+///
+/// ```
+/// let error = "lanczos".parse::<weights::Interpolation>().unwrap_err();
+/// assert_eq!(error.to_string(), "interpolation is \"lanczos\", expected bicubic, bilinear or nearest");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("interpolation is \"{found}\", expected bicubic, bilinear or nearest")]
 #[non_exhaustive]
@@ -89,6 +108,10 @@ impl Preparation {
 
     /// What a configuration means that says nothing about images: `CROP_PCT`, bicubic, ImageNet's mean and deviation
     /// for three channels and 0.5 for any other number.
+    ///
+    /// ```
+    /// assert_eq!(weights::Preparation::new(28, 1).mean, [0.5]);
+    /// ```
     pub fn new(image_size: usize, channels: usize) -> Self {
         let (mean, std) = match channels {
             3 => (vec![0.485, 0.456, 0.406], vec![0.229, 0.224, 0.225]),
@@ -105,11 +128,21 @@ impl Preparation {
 
     /// `floor(image_size / crop_pct)`, as timm computes it. An absurd `crop_pct` gives a size that
     /// [`problems`](Self::problems) reports.
+    ///
+    /// ```
+    /// assert_eq!(weights::Preparation::resize_for(224, 0.875), 256);
+    /// ```
     pub fn resize_for(image_size: usize, crop_pct: f64) -> usize {
         (image_size as f64 / crop_pct).floor() as usize
     }
 
     /// Everything that makes this preparation impossible, each with what was expected; empty if nothing does.
+    ///
+    /// ```
+    /// let mut preparation = weights::Preparation::new(224, 3);
+    /// preparation.std[1] = 0.0;
+    /// assert_eq!(preparation.problems().len(), 1);
+    /// ```
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         for (key, side) in [("image_size", self.image_size), ("resize", self.resize)] {

@@ -149,16 +149,34 @@ impl Report {
     }
 
     /// The file that the problems were found in.
+    ///
+    /// ```
+    /// # fn example(report: weights::Report) {
+    /// eprintln!("something is wrong with {}", report.file());
+    /// # }
+    /// ```
     pub fn file(&self) -> &str {
         &self.file
     }
 
     /// How many problems were found.
+    ///
+    /// ```
+    /// # fn example(report: weights::Report) {
+    /// let hidden = report.total() - report.problems().len();
+    /// # }
+    /// ```
     pub fn total(&self) -> usize {
         self.problems.len() + self.hidden.iter().sum::<usize>()
     }
 
     /// The first 20 problems.
+    ///
+    /// ```
+    /// # fn example(report: weights::Report) {
+    /// let names: Vec<&str> = report.problems().iter().map(|problem| &*problem.name).collect();
+    /// # }
+    /// ```
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }

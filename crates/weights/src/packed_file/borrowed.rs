@@ -42,6 +42,11 @@ pub struct PackedFile<'a> {
 }
 
 /// Why bytes are no packed file that can be used where they are.
+///
+/// ```
+/// let error = weights::PackedFile::new(&[0; 64]).err().unwrap();
+/// assert!(error.to_string().contains("pack the checkpoint again"));
+/// ```
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PackedError {

@@ -46,11 +46,23 @@ pub struct TensorInfo {
 
 impl TensorInfo {
     /// How many values the tensor has.
+    ///
+    /// ```
+    /// # fn example(file: weights::TensorFile) {
+    /// let values: usize = file.tensors().iter().map(|tensor| tensor.len()).sum();
+    /// # }
+    /// ```
     pub fn len(&self) -> usize {
         self.shape.iter().product()
     }
 
     /// Whether a dimension is zero.
+    ///
+    /// ```
+    /// # fn example(file: weights::TensorFile) {
+    /// let has_values = file.info("image").is_some_and(|image| !image.is_empty());
+    /// # }
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
