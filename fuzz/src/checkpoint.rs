@@ -129,9 +129,9 @@ fn pack(loaded: &LoadedModel, damages: &[Damage]) {
     let path = folder.path().join("x.packed");
     weights::save_packed(&path, loaded).expect("what loads can be packed");
     let mut bytes = std::fs::read(&path).expect("it was written");
-    let mapped = weights::load(&path).expect("what was packed loads");
-    let read = Loader::new().from_bytes(&bytes).expect("what was packed loads");
-    for packed in [mapped, read] {
+    let read = weights::load(&path).expect("what was packed loads");
+    let borrowed = Loader::new().from_bytes(&bytes).expect("what was packed loads");
+    for packed in [read, borrowed] {
         assert_eq!((packed.description(), packed.weight_bytes()), (loaded.description(), loaded.weight_bytes()));
         assert_eq!(packed.verify(), loaded.verify());
     }
