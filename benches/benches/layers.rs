@@ -16,7 +16,7 @@ use vit::{Config, Rescale, VitConfig};
 const BUDGET: Duration = Duration::from_secs(8);
 
 fn stack(shuffle: bool, depth: usize) -> Config {
-    Config::Vit(VitConfig {
+    Config::new(VitConfig {
         image_size: 14,
         patch_size: 1,
         in_channels: 1,
@@ -28,6 +28,7 @@ fn stack(shuffle: bool, depth: usize) -> Config {
         rescale: if shuffle { Rescale::Learned } else { Rescale::None },
         ..VitConfig::default()
     })
+    .unwrap()
 }
 
 /// The stacks of 5 at a level, and whether criterion's filter let them through.

@@ -77,7 +77,7 @@ impl Tensors for Painted {
 
 /// The packed weights of a model.
 pub fn packed(config: &Config) -> Aligned {
-    let mut buffer = Aligned::zeros(packed_len(config).expect("a benchmark's configuration is valid"));
+    let mut buffer = Aligned::zeros(packed_len(config));
     pack(config, &mut Painted(Vec::new()), &mut buffer).expect("the buffer has the packed length");
     buffer
 }

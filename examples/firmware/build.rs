@@ -5,7 +5,7 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::{env, fs};
 
-use vit::Config;
+use vit::{Config, Family};
 use weights::{Loader, TensorFile};
 
 const CHECKPOINT: &str = "../../crates/cli/model/fashion_mnist.safetensors";
@@ -20,11 +20,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut checkpoint = Loader::new().checkpoint(TensorFile::from_file(CHECKPOINT)?)?;
     let config = checkpoint.description().config;
-    let mut packed = vec![0.0; vit::packed_len(&config)?];
+    let mut packed = vec![0.0; vit::packed_len(&config)];
     vit::pack(&config, &mut checkpoint, &mut packed)?;
     let bytes: Vec<u8> = packed.iter().flat_map(|value| value.to_le_bytes()).collect();
     fs::write(out.join("packed.f32"), bytes)?;
-    let Config::Vit(vit) = config else { return Err("only plain models are written out here".into()) };
+    let Family::Vit(vit) = *config.family() else { return Err("only plain models are written out here".into()) };
     let names = "use vit::{VitConfig, Pool::*, Rescale::*, Tokens::*};";
     fs::write(out.join("config.rs"), format!("{{ {names} {vit:?} }}"))?;
 

@@ -9,7 +9,7 @@ mod builder;
 use arbitrary::{Arbitrary, Unstructured};
 use builder::{Builder, checkpoint_of};
 use half::{bf16, f16};
-use vit::{Config, Pool, Rescale, Stages, SwinConfig, Tokens, VitConfig};
+use vit::{Config, ConfigError, Pool, Rescale, Stages, SwinConfig, Tokens, VitConfig};
 use weights::{LoadedModel, Loader};
 
 use crate::model::{check_message, check_model, check_packed};
@@ -92,10 +92,7 @@ const VALUES: [&str; 16] = [
 /// Builds the file that the bytes ask for and loads it; an undamaged one must load and hold its values.
 pub fn run(data: &[u8]) {
     let Ok(case) = Case::arbitrary_take_rest(Unstructured::new(data)) else { return };
-    let config = case.model.config();
-    if config.validate().is_err() {
-        return;
-    }
+    let Ok(config) = case.model.config() else { return };
     let mut file = checkpoint_of(config);
     retype(&mut file, case.dtype);
     let prefix = case.prefix.text();
@@ -143,16 +140,16 @@ fn pack(loaded: &LoadedModel, damages: &[Damage]) {
 }
 
 impl Model {
-    fn config(&self) -> Config {
+    fn config(&self) -> Result<Config, ConfigError> {
         match self.family {
-            Family::Plain => Config::Vit(self.plain()),
-            Family::TokensToToken { performer } => Config::Vit(VitConfig {
+            Family::Plain => Config::new(self.plain()),
+            Family::TokensToToken { performer } => Config::new(VitConfig {
                 image_size: 16,
                 patch_size: 16,
                 tokens: if performer { Tokens::T2tPerformer } else { Tokens::T2tTransformer },
                 ..self.plain()
             }),
-            Family::Swin { stages, window } => Config::Swin(self.swin(small(stages, 3), small(window, 4))),
+            Family::Swin { stages, window } => Config::new(self.swin(small(stages, 3), small(window, 4))),
         }
     }
 

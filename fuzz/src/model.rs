@@ -1,6 +1,6 @@
 //! What must hold for anything that loads, and for every message about what does not.
 
-use vit::{Config, Intermediate, Level, RunOptions};
+use vit::{Config, Family, Intermediate, Level, RunOptions};
 use weights::{Error, LoadedModel};
 
 /// Multiply-accumulates beyond which a model is not run, so that one input does not take the time of a thousand.
@@ -21,7 +21,7 @@ pub fn check_model(loaded: &LoadedModel, file_len: usize) {
     for warning in loaded.warnings() {
         assert!(warning.chars().all(|c| !c.is_control()), "{warning:?}");
     }
-    if matches!(config, Config::Vit(_)) {
+    if matches!(config.family(), Family::Vit(_)) {
         // A vector of one half-precision value is padded to 16 f32, a row of positions likewise: 32-fold at the worst, and
         // the factors and zero biases that a block has without a tensor. Swin lays out its relative positions.
         let most = 32 * file_len + config.intermediate_outputs() * 4096;

@@ -4,7 +4,7 @@
 use std::iter::zip;
 use std::ops::Sub;
 
-use vit::{Config, SwinConfig, Tokens, VitConfig};
+use vit::{Config, Family, SwinConfig, Tokens, VitConfig};
 
 /// The name of the shuffled version of a model.
 pub(crate) fn shuffled(vanilla: &str) -> String {
@@ -29,12 +29,12 @@ pub(crate) struct Layers {
 impl Layers {
     /// The layers of a model, stage by stage.
     pub fn of(config: &Config) -> Vec<Layers> {
-        match config {
-            Config::Vit(c) => {
+        match config.family() {
+            Family::Vit(c) => {
                 let (depth, tokens) = (c.depth as u64, c.tokens() as u64);
                 vec![Layers { depth, tokens, keys: tokens, dim: c.dim as u64, ratio: c.mlp_ratio as u64 }]
             }
-            Config::Swin(c) => (0..c.depths.len()).map(|s| Layers::of_stage(c, s)).collect(),
+            Family::Swin(c) => (0..c.depths.len()).map(|s| Layers::of_stage(c, s)).collect(),
             _ => Vec::new(),
         }
     }
@@ -106,9 +106,9 @@ impl Parts {
                 (after.depth * after.with_module()) as i64 - (before.depth * before.vanilla()) as i64
             })
             .sum();
-        match vanilla {
-            Config::Vit(c) => Parts { layers, ..added_to_vit(c) },
-            Config::Swin(c) => Parts { layers, ..added_to_swin(c) },
+        match vanilla.family() {
+            Family::Vit(c) => Parts { layers, ..added_to_vit(c) },
+            Family::Swin(c) => Parts { layers, ..added_to_swin(c) },
             _ => Parts::default(),
         }
     }
@@ -160,8 +160,8 @@ fn added_to_swin(c: &SwinConfig) -> Parts {
 
 /// The multiply-accumulates of the first layer of stage `s`, counted.
 pub(crate) fn counted_layer(config: &Config, s: usize) -> u64 {
-    let prefix = match config {
-        Config::Swin(_) => format!("layers.{s}.blocks.0."),
+    let prefix = match config.family() {
+        Family::Swin(_) => format!("layers.{s}.blocks.0."),
         _ => "blocks.0.".into(),
     };
     let mut sum = 0;

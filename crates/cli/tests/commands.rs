@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 use common::*;
 use serde_json::json;
-use vit::{Config, Tensors, VitConfig};
+use vit::{Config, Family, Tensors, VitConfig};
 
 #[test]
 fn help_lists_what_works_and_nothing_else() {
@@ -288,8 +288,10 @@ fn inspect_tells_what_a_family_is_made_of() {
 fn settings_change_built_in_models() {
     let program = Program::new();
     let tiny = ["--arch", "deit_tiny", "--set", "image_size=96", "--set", "depth=6", "--set", "shuffle=true"];
-    let Some(Config::Vit(deit)) = Config::named("deit_tiny") else { panic!("deit_tiny is built in") };
-    let config = Config::Vit(VitConfig { image_size: 96, depth: 6, shuffle: true, ..deit });
+    let Some(&Family::Vit(deit)) = Config::named("deit_tiny").as_ref().map(Config::family) else {
+        panic!("deit_tiny is built in")
+    };
+    let config = Config::new(VitConfig { image_size: 96, depth: 6, shuffle: true, ..deit }).unwrap();
     let name = json!("deit_tiny(image_size=96, depth=6, shuffle=true)");
     let inspection = program.json(&[&["inspect"], &tiny[..]].concat());
     assert_eq!((&inspection["name"], &inspection["params"]), (&name, &json!(config.params())));
@@ -371,8 +373,10 @@ fn every_family_is_exported_inspected_and_run() {
 #[test]
 fn a_file_without_a_description_is_named() {
     let program = Program::new();
-    let Some(Config::Vit(tiny)) = Config::named("deit_tiny") else { panic!("deit_tiny is built in") };
-    let config = Config::Vit(VitConfig { image_size: 32, num_classes: 3, ..tiny });
+    let Some(&Family::Vit(tiny)) = Config::named("deit_tiny").as_ref().map(Config::family) else {
+        panic!("deit_tiny is built in")
+    };
+    let config = Config::new(VitConfig { image_size: 32, num_classes: 3, ..tiny }).unwrap();
     let mut tensors = Vec::new();
     let mut random = weights::Random::new(1);
     config.visit_tensors(&mut |name, shape| {

@@ -147,9 +147,9 @@ fn models_that_cannot_be_loaded_are_named() {
 fn two_channels_are_for_raw_tensors_only() {
     let program = Program::new();
     let mut description = small();
-    let vit::Config::Vit(mut config) = description.config else { unreachable!() };
+    let vit::Family::Vit(mut config) = *description.config.family() else { unreachable!() };
     config.in_channels = 2;
-    description = weights::Description::new(vit::Config::Vit(config));
+    description = weights::Description::new(vit::Config::new(config).unwrap());
     program.model("two.safetensors", &description);
     let image = sample("bag.png");
     let error = program.failure(1, &["classify", "--model", "two.safetensors", &image, &image]);

@@ -1,6 +1,6 @@
 //! The forward passes, one a family: each lists its weights, plans its scratch and runs an image.
 //!
-//! Adding a family is a file here, a variant of [`Family`], a configuration and a feature.
+//! Adding a family is a file here, a variant of [`Network`], a configuration and a feature.
 
 #[cfg(feature = "plain")]
 mod plain;
@@ -14,7 +14,7 @@ use core::{convert::Infallible, marker::PhantomData};
 
 use kernels::Level;
 
-use crate::config::Config;
+use crate::config::{Config, Family};
 use crate::exec::error::RunError;
 use crate::exec::pass::Pass;
 use crate::layers::stream::Intermediate;
@@ -22,7 +22,7 @@ use crate::packed::layout::Layout;
 
 /// A model of one of the families over its packed weights.
 #[derive(Clone, Copy)]
-pub(crate) enum Family<'w> {
+pub(crate) enum Network<'w> {
     #[cfg(feature = "plain")]
     Plain(plain::Plain<'w>),
     #[cfg(feature = "swin")]
@@ -34,24 +34,24 @@ pub(crate) enum Family<'w> {
 
 /// Lists a model's weights; those of a family that is not built in, which no valid configuration has, are none.
 pub(crate) fn list<L: Layout>(layout: &mut L, config: &Config) {
-    match config {
+    match config.family() {
         #[cfg(feature = "plain")]
-        Config::Vit(c) => plain::list(layout, c),
+        Family::Vit(c) => plain::list(layout, c),
         #[cfg(feature = "swin")]
-        Config::Swin(c) => swin::list(layout, c),
+        Family::Swin(c) => swin::list(layout, c),
         #[cfg(not(all(feature = "plain", feature = "swin")))]
         _ => {}
     }
 }
 
-impl<'w> Family<'w> {
-    /// A model over exactly the values that [`list`] lists; none if its family is not built in.
+impl<'w> Network<'w> {
+    /// A model over exactly the values that [`list`] lists; none if its family is not built in, which no configuration then has.
     pub(crate) fn new(config: &Config, packed: &'w [f32]) -> Option<Self> {
-        match *config {
+        match *config.family() {
             #[cfg(feature = "plain")]
-            Config::Vit(c) => Some(Family::Plain(plain::Plain::new(c, packed))),
+            Family::Vit(c) => Some(Network::Plain(plain::Plain::new(c, packed))),
             #[cfg(feature = "swin")]
-            Config::Swin(c) => Some(Family::Swin(swin::Swin::new(c, packed))),
+            Family::Swin(c) => Some(Network::Swin(swin::Swin::new(c, packed))),
             #[cfg(not(all(feature = "plain", feature = "swin")))]
             _ => None,
         }
@@ -61,15 +61,15 @@ impl<'w> Family<'w> {
     pub(crate) fn scratch_len(&self, level: Level, threads: usize) -> usize {
         match self {
             #[cfg(feature = "plain")]
-            Family::Plain(model) => model.scratch_len(level, threads),
+            Network::Plain(model) => model.scratch_len(level, threads),
             #[cfg(feature = "swin")]
-            Family::Swin(model) => model.scratch_len(level, threads),
+            Network::Swin(model) => model.scratch_len(level, threads),
             #[cfg(not(any(feature = "plain", feature = "swin")))]
-            Family::None(never, _) => match *never {},
+            Network::None(never, _) => match *never {},
         }
     }
 
-    /// The outputs of one image, with at least [`Family::scratch_len`] values of scratch.
+    /// The outputs of one image, with at least [`Network::scratch_len`] values of scratch.
     pub(crate) fn run(
         &self,
         pass: &Pass,
@@ -80,11 +80,11 @@ impl<'w> Family<'w> {
     ) -> Result<(), RunError> {
         match self {
             #[cfg(feature = "plain")]
-            Family::Plain(model) => model.run(pass, image, outputs, scratch, on_intermediate),
+            Network::Plain(model) => model.run(pass, image, outputs, scratch, on_intermediate),
             #[cfg(feature = "swin")]
-            Family::Swin(model) => model.run(pass, image, outputs, scratch, on_intermediate),
+            Network::Swin(model) => model.run(pass, image, outputs, scratch, on_intermediate),
             #[cfg(not(any(feature = "plain", feature = "swin")))]
-            Family::None(never, _) => match *never {},
+            Network::None(never, _) => match *never {},
         }
     }
 }

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 // What a family that is left out would use.
 #![cfg_attr(not(all(feature = "t2t", feature = "swin")), allow(dead_code))]
-#![cfg_attr(not(any(feature = "plain", feature = "swin")), allow(unused_variables))]
+#![cfg_attr(not(any(feature = "plain", feature = "swin")), allow(unused_imports, unused_variables, unreachable_code))]
 //! Inference-only tiny vision transformers, vanilla and with the channel-shuffle module (arXiv 2310.05642).
 //!
 //! The module doubles a ViT's channels at the embedding; every block works on the first half, and a shuffle between blocks
@@ -36,7 +36,7 @@ mod model;
 mod packed;
 
 pub use config::{
-    Config, ConfigError, Layer, LayerName, MAX_DEPTH, MAX_SIZE, MAX_STAGES, Pool, Rescale, Stages, SwinConfig,
+    Config, ConfigError, Family, Layer, LayerName, MAX_DEPTH, MAX_SIZE, MAX_STAGES, Pool, Rescale, Stages, SwinConfig,
     TensorName, Tokens, VitConfig,
 };
 pub use exec::error::RunError;

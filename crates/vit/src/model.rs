@@ -4,45 +4,44 @@ use core::fmt;
 
 use kernels::Level;
 
-use crate::config::{Config, ConfigError};
+use crate::config::Config;
 use crate::exec::error::RunError;
 use crate::exec::executor::{Executor, enter, join};
 use crate::exec::options::{OnIntermediate, RunOptions};
 use crate::exec::pass::Pass;
-use crate::families::{Family, list};
+use crate::families::{Network, list};
 use crate::packed::layout::Length;
 use crate::packed::packer::Packer;
 use crate::packed::{PackError, Tensors};
 
 /// Values of a model's packed weights.
 ///
-/// # Errors
-/// [`ConfigError`] if no model has this configuration.
-///
 /// ```
 /// let config = vit::Config::named("deit_tiny").unwrap();
-/// assert!(vit::packed_len(&config)? as u64 >= config.params());
-/// # Ok::<(), vit::ConfigError>(())
+/// assert!(vit::packed_len(&config) as u64 >= config.params());
 /// ```
-pub fn packed_len(config: &Config) -> Result<usize, ConfigError> {
-    config.validate()?;
+pub fn packed_len(config: &Config) -> usize {
     let mut length = Length(0);
     list(&mut length, config);
-    Ok(length.0)
+    length.0
 }
 
 /// Packs a model's tensors into `packed`, whose length is [`packed_len`].
 ///
+/// [`Model`] has an example.
+///
 /// # Errors
-/// [`PackError`]: the configuration, the source's own error, a tensor or buffer of the wrong size.
+/// [`PackError`]: the source's own error, a tensor or buffer of the wrong size.
 pub fn pack<T: Tensors>(config: &Config, tensors: &mut T, packed: &mut [f32]) -> Result<(), PackError<T::Error>> {
-    let expected = packed_len(config).map_err(PackError::Config)?;
-    if packed.len() != expected {
-        return Err(PackError::Buffer { expected, found: packed.len() });
-    }
+    check_len(config, packed)?;
     let mut packer = Packer::new(tensors, packed);
     list(&mut packer, config);
     packer.finish()
+}
+
+fn check_len<E>(config: &Config, packed: &[f32]) -> Result<(), PackError<E>> {
+    let (expected, found) = (packed_len(config), packed.len());
+    if expected == found { Ok(()) } else { Err(PackError::Buffer { expected, found }) }
 }
 
 /// A model over packed weights, which it borrows.
@@ -62,10 +61,10 @@ pub fn pack<T: Tensors>(config: &Config, tensors: &mut T, packed: &mut [f32]) ->
 ///     }
 /// }
 ///
-/// let config = Config::Vit(VitConfig {
+/// let config = Config::new(VitConfig {
 ///     image_size: 8, patch_size: 4, num_classes: 3, dim: 16, depth: 2, heads: 2, shuffle: true, ..VitConfig::default()
-/// });
-/// let mut packed = vec![0.0; vit::packed_len(&config)?];
+/// })?;
+/// let mut packed = vec![0.0; vit::packed_len(&config)];
 /// vit::pack(&config, &mut Constant(Vec::new()), &mut packed).unwrap();
 ///
 /// let model = Model::new(&config, &packed)?;
@@ -80,7 +79,7 @@ pub fn pack<T: Tensors>(config: &Config, tensors: &mut T, packed: &mut [f32]) ->
 #[derive(Clone, Copy)]
 pub struct Model<'w> {
     config: Config,
-    family: Family<'w>,
+    network: Network<'w>,
 }
 
 impl<'w> Model<'w> {
@@ -88,14 +87,11 @@ impl<'w> Model<'w> {
     /// not needed but faster.
     ///
     /// # Errors
-    /// [`PackError::Config`] for a configuration that no model has, [`PackError::Buffer`] for the wrong length.
+    /// [`PackError::Buffer`] for the wrong length.
     pub fn new(config: &Config, packed: &'w [f32]) -> Result<Self, PackError<core::convert::Infallible>> {
-        let expected = packed_len(config).map_err(PackError::Config)?;
-        if packed.len() != expected {
-            return Err(PackError::Buffer { expected, found: packed.len() });
-        }
-        let family = Family::new(config, packed).ok_or(PackError::Config(config.not_built_in()))?;
-        Ok(Model { config: *config, family })
+        check_len(config, packed)?;
+        let network = Network::new(config, packed).expect("a configuration is of a family that is built in");
+        Ok(Model { config: *config, network })
     }
 
     /// What the model is.
@@ -105,7 +101,7 @@ impl<'w> Model<'w> {
 
     /// Scratch values that [`Model::run`] needs at a level on one thread, for any batch.
     pub fn scratch_len(&self, level: Level) -> usize {
-        self.family.scratch_len(level, 1)
+        self.network.scratch_len(level, 1)
     }
 
     /// Scratch values that [`Model::run`] needs on an executor's threads, for any batch; `usize::MAX` where that is more than
@@ -116,7 +112,7 @@ impl<'w> Model<'w> {
 
     /// An image on each thread, or one on all.
     fn batch_scratch_len(&self, level: Level, threads: usize) -> usize {
-        threads.saturating_mul(self.scratch_len(level)).max(self.family.scratch_len(level, threads))
+        threads.saturating_mul(self.scratch_len(level)).max(self.network.scratch_len(level, threads))
     }
 
     /// The outputs of a batch: logits, or of a model without a head the pooled features. It allocates nothing.
@@ -156,8 +152,8 @@ impl<'w> Model<'w> {
         self.share_out(pass, shared_images, shared_outputs, scratch)?;
         for (i, (image, outputs)) in self.each(images, outputs).enumerate() {
             match &mut on_intermediate {
-                Some(call) => self.family.run(pass, image, outputs, scratch, Some(&mut |output| call(i, output)))?,
-                None => self.family.run(pass, image, outputs, scratch, None)?,
+                Some(call) => self.network.run(pass, image, outputs, scratch, Some(&mut |output| call(i, output)))?,
+                None => self.network.run(pass, image, outputs, scratch, None)?,
             }
         }
         Ok(())
@@ -169,7 +165,7 @@ impl<'w> Model<'w> {
         if images.is_empty() || threads == 1 {
             return self
                 .each(images, outputs)
-                .try_for_each(|(image, out)| self.family.run(pass, image, out, scratch, None));
+                .try_for_each(|(image, out)| self.network.run(pass, image, out, scratch, None));
         }
         let left = threads / 2;
         let (left_images, images) = images.split_at(images.len() / threads * left);

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{bits, configs, fused_levels, images, logits, packed};
-use vit::{Config, Intermediate, Level, Model, RunOptions, SwinConfig, VitConfig};
+use vit::{Config, Family, Intermediate, Level, Model, RunOptions, SwinConfig, VitConfig};
 #[cfg(feature = "parallel")]
 use vit::{Pool, Rayon, Stages, Tokens};
 
@@ -116,16 +116,16 @@ fn more_threads_than_work() {
     };
     let t2t = VitConfig { patch_size: 16, tokens: Tokens::T2tPerformer, depth: 1, ..vit };
     let configs = [
-        Config::Swin(SwinConfig { image_size: 16, window: Stages::single(1), ..swin }),
-        Config::Swin(SwinConfig { image_size: 32, window: Stages::single(4), ..swin }),
-        Config::Swin(SwinConfig { image_size: 64, window: Stages::single(8), ..swin }),
-        Config::Swin(SwinConfig { image_size: 56, window: Stages::single(7), ..swin }),
-        Config::Vit(VitConfig { image_size: 4, distilled: true, ..vit }),
-        Config::Vit(VitConfig { image_size: 20, pool: Pool::Avg, ..vit }),
-        Config::Vit(VitConfig { image_size: 32, ..vit }),
-        Config::Vit(VitConfig { image_size: 16, ..t2t }),
-        Config::Vit(VitConfig { image_size: 48, ..t2t }),
-        Config::Vit(VitConfig { image_size: 48, tokens: Tokens::T2tTransformer, ..t2t }),
+        Config::new(SwinConfig { image_size: 16, window: Stages::single(1), ..swin }).unwrap(),
+        Config::new(SwinConfig { image_size: 32, window: Stages::single(4), ..swin }).unwrap(),
+        Config::new(SwinConfig { image_size: 64, window: Stages::single(8), ..swin }).unwrap(),
+        Config::new(SwinConfig { image_size: 56, window: Stages::single(7), ..swin }).unwrap(),
+        Config::new(VitConfig { image_size: 4, distilled: true, ..vit }).unwrap(),
+        Config::new(VitConfig { image_size: 20, pool: Pool::Avg, ..vit }).unwrap(),
+        Config::new(VitConfig { image_size: 32, ..vit }).unwrap(),
+        Config::new(VitConfig { image_size: 16, ..t2t }).unwrap(),
+        Config::new(VitConfig { image_size: 48, ..t2t }).unwrap(),
+        Config::new(VitConfig { image_size: 48, tokens: Tokens::T2tTransformer, ..t2t }).unwrap(),
     ];
     for config in configs {
         let packed = packed(&config);
@@ -226,9 +226,9 @@ fn eps_changes_the_logits() {
     for config in configs() {
         let weights = packed(&config);
         let images = images(&config, 1);
-        let other = match config {
-            Config::Vit(c) => Config::Vit(VitConfig { layer_norm_eps: 0.1, ..c }),
-            Config::Swin(c) => Config::Swin(SwinConfig { layer_norm_eps: 0.1, ..c }),
+        let other = match *config.family() {
+            Family::Vit(c) => Config::new(VitConfig { layer_norm_eps: 0.1, ..c }).unwrap(),
+            Family::Swin(c) => Config::new(SwinConfig { layer_norm_eps: 0.1, ..c }).unwrap(),
             _ => unreachable!("all families are above"),
         };
         let run = |config: &Config| logits(&Model::new(config, &weights).unwrap(), Level::detect(), &images);

@@ -60,6 +60,6 @@ fn a_head_on_class_tokens_spares_the_last_block_the_others() {
         (VitConfig { pool: Pool::ClsAvg, ..base }, base.tokens()),
     ];
     for (config, read) in cases {
-        assert_eq!(executed(&Config::Vit(config)), expected(&config, read), "{config:?}");
+        assert_eq!(executed(&Config::new(config).unwrap()), expected(&config, read), "{config:?}");
     }
 }

@@ -1,6 +1,6 @@
 //! A model known by its name only: what the name leaves open is read from the shapes of the file's tensors.
 
-use vit::{Config, Pool, TensorName, VitConfig};
+use vit::{Config, Family, Pool, TensorName, VitConfig};
 
 use crate::config::problem_of;
 use crate::contents::Contents;
@@ -30,20 +30,18 @@ pub(crate) fn known() -> String {
 /// The named model with the class count, channels and image size of the file's tensors.
 pub(crate) fn configure(name: &str, contents: &Contents) -> Result<Config, Error> {
     let mut tensors = Shapes { contents, report: Report::new(contents.label()) };
-    let mut config = named(name)?;
-    match &mut config {
-        Config::Vit(vit) => configure_vit(vit, &mut tensors),
-        Config::Swin(swin) => {
+    let mut family = *named(name)?.family();
+    match &mut family {
+        Family::Vit(vit) => configure_vit(vit, &mut tensors),
+        Family::Swin(swin) => {
             set_embedding(&mut swin.in_channels, &tensors);
             set_classes(&mut swin.num_classes, &tensors);
         }
         _ => {}
     }
-    let mut report = tensors.report;
-    if report.total() == 0 {
-        config.validate().unwrap_or_else(|error| report.push(problem_of(&error)));
-    }
-    report.into_result().map(|()| config)
+    let label = tensors.contents.label();
+    tensors.report.into_result()?;
+    Config::new(family).map_err(|error| Error::one(label, problem_of(&error)))
 }
 
 /// The shapes of a file's tensors, by the public code's names; and what is wrong with them.

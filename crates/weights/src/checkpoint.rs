@@ -19,7 +19,7 @@ use crate::{Description, Error, Report, arch, config, matching};
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("tiny.safetensors");
 /// let config = vit::VitConfig { dim: 4, depth: 1, heads: 2, image_size: 8, patch_size: 4, ..Default::default() };
-/// let description = weights::Description::new(vit::Config::Vit(config));
+/// let description = weights::Description::new(vit::Config::new(config)?);
 /// weights::save(&path, &description, &mut weights::Random::new(7))?;
 ///
 /// let mut checkpoint = weights::Loader::new().checkpoint(weights::TensorFile::from_file(&path)?)?;

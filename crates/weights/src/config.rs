@@ -123,18 +123,21 @@ impl Entry {
             report.push(problem.near(nearest(key, self.unknown.iter().map(String::as_str))));
         }
         self.model.check(report);
-        self.said.check(&self.config(), report);
+        self.said.check(&self.model.family(), report);
     }
 
     /// The configuration, of which nothing has been built yet.
+    ///
+    /// # Panics
+    /// If reading has reported problems.
     pub(crate) fn config(&self) -> Config {
-        self.model.config()
+        Config::new(self.model.family()).expect("an impossible configuration has been reported")
     }
 
     /// The configuration, what is said about images, and what to warn about.
     pub(crate) fn finish(self) -> (Config, Said, Vec<String>) {
         let warnings = self.warnings();
-        (self.model.config(), self.said, warnings)
+        (self.config(), self.said, warnings)
     }
 
     fn warnings(&self) -> Vec<String> {

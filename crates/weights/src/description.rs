@@ -1,7 +1,7 @@
 //! What a checkpoint says about itself: the model, its name, its classes and how images are prepared for it.
 
 use serde::Serialize;
-use vit::{Config, SwinConfig, VitConfig};
+use vit::{Config, Family, SwinConfig, VitConfig};
 
 use crate::Preparation;
 
@@ -59,9 +59,9 @@ impl Description {
     /// # Ok::<(), weights::Error>(())
     /// ```
     pub fn to_json(&self) -> String {
-        match &self.config {
-            Config::Vit(config) => self.text("vit", VitJson::from(config)),
-            Config::Swin(config) => self.text("swin", SwinJson::from(config)),
+        match self.config.family() {
+            Family::Vit(config) => self.text("vit", VitJson::from(config)),
+            Family::Swin(config) => self.text("swin", SwinJson::from(config)),
             // Configurations of other families come with their own entry above; until then none can be made.
             _ => String::new(),
         }

@@ -5,7 +5,6 @@ use std::fmt;
 use vit::{Model, PackError, Tensors};
 
 use crate::aligned::Aligned;
-use crate::config::problem_of;
 use crate::floats::all_finite;
 use crate::options::Described;
 use crate::packed_file::checksum::Checksum;
@@ -22,7 +21,7 @@ use crate::{Checkpoint, Description, Error, Problem, ProblemKind};
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("tiny.safetensors");
 /// let config = vit::VitConfig { dim: 4, depth: 1, heads: 2, image_size: 8, patch_size: 4, ..Default::default() };
-/// let description = weights::Description::new(vit::Config::Vit(config));
+/// let description = weights::Description::new(vit::Config::new(config)?);
 /// weights::save(&path, &description, &mut weights::Random::new(7))?;
 ///
 /// let loaded = weights::load(&path)?;
@@ -86,12 +85,10 @@ impl LoadedModel<'static> {
         Error: From<T::Error>,
     {
         let label = description.name.clone().unwrap_or_else(|| "(model)".into());
-        let wrong_config = |error| Error::one(&label, problem_of(&error));
-        let len = vit::packed_len(&description.config).map_err(wrong_config)?;
+        let len = vit::packed_len(&description.config);
         let mut packed = Aligned::zeroed(len).ok_or_else(|| Error::memory(&label, len))?;
         vit::pack(&description.config, tensors, &mut packed).map_err(|error| match error {
             PackError::Source(error) => error.into(),
-            PackError::Config(error) => wrong_config(error),
             PackError::Tensor { name, expected, found } => wrong_len(&label, &name.to_string(), expected, found),
             PackError::Buffer { expected, found } => wrong_len(&label, "(packed weights)", expected, found),
             _ => wrong_len(&label, "(packed weights)", 0, 0),

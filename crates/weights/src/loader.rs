@@ -15,7 +15,7 @@ use crate::{Checkpoint, Error, LoadedModel, TensorFile};
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("tiny.safetensors");
 /// # let config = vit::VitConfig { dim: 4, depth: 1, heads: 2, image_size: 8, patch_size: 4, ..Default::default() };
-/// # weights::save(&path, &weights::Description::new(vit::Config::Vit(config)), &mut weights::Random::new(7))?;
+/// # weights::save(&path, &weights::Description::new(vit::Config::new(config)?), &mut weights::Random::new(7))?;
 /// let loaded = weights::Loader::new().set("mean", "[0.5, 0.5, 0.5]").set("std", "[0.5, 0.5, 0.5]").load(&path)?;
 /// assert_eq!(loaded.description().preparation.mean, [0.5; 3]);
 /// assert_eq!(loaded.warnings().len(), 2); // the file says otherwise

@@ -66,7 +66,7 @@ impl Options {
                 report.push(problem.near(nearest(key, IMAGE_KEYS)));
             }
         }
-        said.check(config, &mut report);
+        said.check(config.family(), &mut report);
         if report.total() == 0 { Ok(said) } else { Err(Error::Setting(Box::new(report))) }
     }
 }

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::fmt::Write;
 
-use vit::{Config, TensorName, Tensors, Tokens};
+use vit::{Config, Family, TensorName, Tensors, Tokens};
 
 /// A source of seeded random tensors, generated as they are asked for.
 ///
@@ -54,7 +54,7 @@ impl Random {
     /// assert_eq!(positions[..4], [0.0, 1.0, 0.0, 1.0]);
     /// ```
     pub fn for_model(self, config: &Config) -> Self {
-        let sinusoid = matches!(config, Config::Vit(vit) if vit.tokens != Tokens::Patch);
+        let sinusoid = matches!(config.family(), Family::Vit(vit) if vit.tokens != Tokens::Patch);
         Random { sinusoid, ..self }
     }
 }

@@ -66,7 +66,7 @@ fn entry(key: &str, json: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use vit::{Config, Rescale};
+    use vit::{Config, Family, Rescale};
 
     fn problem(name: &str, settings: &[(&str, &str)]) -> String {
         named_with(name, settings).unwrap_err().to_string()
@@ -85,7 +85,7 @@ mod tests {
     fn values_are_json_or_else_strings() {
         let settings =
             [("dim", "96"), ("heads", "2"), ("shuffle", "true"), ("rescale", "learned"), ("tokens", "\"patch\"")];
-        let Config::Vit(config) = named_with("deit_tiny", &settings).unwrap().config else { panic!() };
+        let Family::Vit(config) = *named_with("deit_tiny", &settings).unwrap().config.family() else { panic!() };
         assert_eq!((config.dim, config.heads, config.shuffle, config.rescale), (96, 2, true, Rescale::Learned));
         let swin = named_with("swin_tiny", &[("depths", "[1, 1]"), ("heads", "[3,6]"), ("image_size", "56")]).unwrap();
         assert_eq!(swin.name.as_deref(), Some("swin_tiny(depths=[1, 1], heads=[3,6], image_size=56)"));

@@ -9,28 +9,30 @@ use vit::{Config, ConfigError, PACKED_VERSION, Pool, Rescale, Stages, SwinConfig
 use weights::{Description, LoadedModel, Loader, PackedError, PackedFile, Random};
 
 fn good() -> Vec<u8> {
-    packed(Config::Vit(small()))
+    packed(Config::new(small()).unwrap())
 }
 
 /// Configurations that set every key.
 fn models() -> Vec<Config> {
     let plain = VitConfig { shuffle: false, rescale: Rescale::None, ..small() };
     vec![
-        Config::Vit(small()),
-        Config::Vit(VitConfig { distilled: true, rescale: Rescale::Half, ..small() }),
-        Config::Vit(VitConfig { class_token: false, pool: Pool::Avg, norm_after_pool: true, ..plain }),
-        Config::Vit(VitConfig { register_tokens: 2, embed_registers: true, qk_norm: true, ..plain }),
-        Config::Vit(VitConfig { embed_class_token: false, pool: Pool::ClsAvg, qkv_bias: false, ..plain }),
-        Config::Vit(VitConfig { pre_norm: true, num_classes: 0, layer_norm_eps: 1e-5, mlp_ratio: 2.5, ..plain }),
-        Config::Vit(small_t2t(Tokens::T2tPerformer)),
-        Config::Vit(small_t2t(Tokens::T2tTransformer)),
-        Config::Swin(small_swin()),
-        Config::Swin(SwinConfig {
+        Config::new(small()).unwrap(),
+        Config::new(VitConfig { distilled: true, rescale: Rescale::Half, ..small() }).unwrap(),
+        Config::new(VitConfig { class_token: false, pool: Pool::Avg, norm_after_pool: true, ..plain }).unwrap(),
+        Config::new(VitConfig { register_tokens: 2, embed_registers: true, qk_norm: true, ..plain }).unwrap(),
+        Config::new(VitConfig { embed_class_token: false, pool: Pool::ClsAvg, qkv_bias: false, ..plain }).unwrap(),
+        Config::new(VitConfig { pre_norm: true, num_classes: 0, layer_norm_eps: 1e-5, mlp_ratio: 2.5, ..plain })
+            .unwrap(),
+        Config::new(small_t2t(Tokens::T2tPerformer)).unwrap(),
+        Config::new(small_t2t(Tokens::T2tTransformer)).unwrap(),
+        Config::new(small_swin()).unwrap(),
+        Config::new(SwinConfig {
             window: Stages::new(&[3, 1]).unwrap(),
             shuffle: false,
             rescale: Rescale::None,
             ..small_swin()
-        }),
+        })
+        .unwrap(),
     ]
 }
 
@@ -62,7 +64,7 @@ fn what_is_lent_is_what_is_loaded() {
         let Err(PackedError::Length { expected, found: 0 }) = PackedFile::new(&bytes).map(drop) else {
             panic!("{name}")
         };
-        assert_eq!(expected, vit::packed_len(&config).unwrap(), "{name}");
+        assert_eq!(expected, vit::packed_len(&config), "{name}");
     }
 }
 
@@ -77,7 +79,7 @@ fn with(description: &str) -> Vec<u8> {
 
 #[test]
 fn labels_and_preparation_are_lent_too() {
-    let mut description = Description::new(Config::Vit(VitConfig { in_channels: 3, ..small() }));
+    let mut description = Description::new(Config::new(VitConfig { in_channels: 3, ..small() }).unwrap());
     let labels = ["tench, Tinca tinca", "\"é\"\\\n\u{1F600}"];
     description.labels = vec![Some(labels[0].into()), None, Some(labels[1].into())];
     description.preparation.mean = vec![0.485, 0.456, 0.1];
@@ -177,7 +179,7 @@ fn damage_is_found_when_it_is_looked_for() {
     };
     assert_eq!(verify(&renamed), Err(PackedError::Checksum));
     // With a checksum that is right.
-    let text = Description::new(Config::Vit(small())).to_json();
+    let text = Description::new(Config::new(small()).unwrap()).to_json();
     let infinite = |header: &mut Value, data: &mut Vec<u8>| {
         data[..4].copy_from_slice(&f32::INFINITY.to_le_bytes());
         header["__metadata__"]["config"] = text.as_str().into();

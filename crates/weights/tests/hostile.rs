@@ -185,7 +185,7 @@ proptest! {
         let mut builder = match family {
             0 => good(),
             1 => checkpoint(small_t2t(Tokens::T2tPerformer)),
-            _ => checkpoint_of(Config::Swin(small_swin())),
+            _ => checkpoint_of(Config::new(small_swin()).unwrap()),
         };
         for (key, value) in values {
             let config = builder.config.take().unwrap();

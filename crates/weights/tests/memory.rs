@@ -110,14 +110,14 @@ fn lies_cost_nothing() {
     large.edit_config(r#""mlp_ratio":2.0"#, r#""mlp_ratio":1.0"#);
     let mut many = good();
     many.edit_config(r#""num_classes":3"#, r#""num_classes":1048576"#);
-    let mut stages = checkpoint_of(Config::Swin(small_swin()));
+    let mut stages = checkpoint_of(Config::new(small_swin()).unwrap());
     stages.edit_config(r#""depths":[2,2],"heads":[1,2]"#, r#""depths":[1024,1024],"heads":[1,2]"#);
     let huge = |offset: u64| {
         raw(&format!(r#"{{"x":{{"dtype":"F32","shape":[{}],"data_offsets":[0,{offset}]}}}}"#, offset / 4), &[0; 4])
     };
     let header = [&(1u64 << 62).to_le_bytes()[..], b"{}"].concat();
     let named = Builder { config: None, ..good() };
-    let packed = edited(&packed(Config::Vit(small())), 0, |header, _| {
+    let packed = edited(&packed(Config::new(small()).unwrap()), 0, |header, _| {
         let config = header["__metadata__"]["config"].as_str().unwrap();
         let config =
             config.replace("\"num_classes\":3", "\"num_classes\":1048576").replace("\"dim\":4", "\"dim\":4096");

@@ -42,7 +42,7 @@ fn foreign(name: &str) -> Tensor {
 
 #[test]
 fn any_prefix_is_found() {
-    for builder in [good(), checkpoint_of(Config::Swin(small_swin()))] {
+    for builder in [good(), checkpoint_of(Config::new(small_swin()).unwrap())] {
         let expected = logits(&loaded(&builder));
         for prefix in [
             "_orig_mod.",
@@ -201,11 +201,11 @@ fn transformers_names_load() {
     let mut swin = small_swin();
     (swin.shuffle, swin.rescale) = (false, Rescale::None);
     for (config, body) in [
-        (Config::Vit(plain()), "vit."),
-        (Config::Vit(VitConfig { qkv_bias: false, ..plain() }), "deit."),
-        (Config::Vit(VitConfig { distilled: true, ..plain() }), "deit."),
-        (Config::Vit(VitConfig { num_classes: 0, ..plain() }), ""),
-        (Config::Swin(swin), "swin."),
+        (Config::new(plain()).unwrap(), "vit."),
+        (Config::new(VitConfig { qkv_bias: false, ..plain() }).unwrap(), "deit."),
+        (Config::new(VitConfig { distilled: true, ..plain() }).unwrap(), "deit."),
+        (Config::new(VitConfig { num_classes: 0, ..plain() }).unwrap(), ""),
+        (Config::new(swin).unwrap(), "swin."),
     ] {
         let builder = checkpoint_of(config);
         let expected = logits(&loaded(&builder));
@@ -332,13 +332,13 @@ fn a_swin_of_timm_is_told_by_its_merging_or_by_its_head() {
         }
         timm
     };
-    let swin = checkpoint_of(Config::Swin(small_swin()));
+    let swin = checkpoint_of(Config::new(small_swin()).unwrap());
     let expected = logits(&loaded(&swin));
     assert_eq!(logits(&loaded(&timm(&swin, true, true))), expected);
-    let no_head = checkpoint_of(Config::Swin(vit::SwinConfig { num_classes: 0, ..small_swin() }));
+    let no_head = checkpoint_of(Config::new(vit::SwinConfig { num_classes: 0, ..small_swin() }).unwrap());
     assert_eq!(logits(&loaded(&timm(&no_head, true, false))), logits(&loaded(&no_head)));
     let one = vit::Stages::new(&[1]).unwrap();
-    let one_stage = checkpoint_of(Config::Swin(vit::SwinConfig { depths: one, heads: one, ..small_swin() }));
+    let one_stage = checkpoint_of(Config::new(vit::SwinConfig { depths: one, heads: one, ..small_swin() }).unwrap());
     assert_eq!(logits(&loaded(&timm(&one_stage, false, true))), logits(&loaded(&one_stage)));
     // Its head's name is nobody else's.
     for builder in [swin, good()] {

@@ -21,7 +21,7 @@ fn folder() -> TempDir {
 
 fn description() -> Description {
     let config = VitConfig { dim: 4, depth: 1, heads: 2, image_size: 8, patch_size: 4, ..Default::default() };
-    Description::new(Config::Vit(config))
+    Description::new(Config::new(config).unwrap())
 }
 
 type Writer = fn(&Path) -> Result<u64, Error>;

@@ -11,7 +11,7 @@ use vit::{Config, Level, PACKED_VERSION, Rescale, TensorName, Tensors, Tokens, V
 use weights::{Description, Error, LoadedModel, Loader, Random, TensorFile, load, save_packed};
 
 fn good() -> Vec<u8> {
-    packed(Config::Vit(small()))
+    packed(Config::new(small()).unwrap())
 }
 
 /// One of each kind of model, vanilla and shuffled.
@@ -20,13 +20,13 @@ fn models() -> Vec<Config> {
     let mut swin = small_swin();
     (swin.shuffle, swin.rescale) = (false, Rescale::None);
     vec![
-        Config::Vit(small()),
-        Config::Vit(vanilla(small())),
-        Config::Vit(VitConfig { distilled: true, ..small() }),
-        Config::Vit(small_t2t(Tokens::T2tPerformer)),
-        Config::Vit(vanilla(small_t2t(Tokens::T2tTransformer))),
-        Config::Swin(small_swin()),
-        Config::Swin(swin),
+        Config::new(small()).unwrap(),
+        Config::new(vanilla(small())).unwrap(),
+        Config::new(VitConfig { distilled: true, ..small() }).unwrap(),
+        Config::new(small_t2t(Tokens::T2tPerformer)).unwrap(),
+        Config::new(vanilla(small_t2t(Tokens::T2tTransformer))).unwrap(),
+        Config::new(small_swin()).unwrap(),
+        Config::new(swin).unwrap(),
     ]
 }
 
@@ -102,7 +102,7 @@ fn every_way_in_gives_the_checkpoints_logits() {
 fn a_description_travels_along() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.packed");
-    let mut description = Description::new(Config::Vit(small()));
+    let mut description = Description::new(Config::new(small()).unwrap());
     description.name = Some("näme".into());
     description.labels = vec![Some("a".into()), None, Some("\"c\"".into())];
     description.preparation.resize = 77;
@@ -116,7 +116,7 @@ fn a_description_travels_along() {
 fn others_can_look_into_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.packed");
-    let checkpoint = checkpoint_of(Config::Vit(small())).bytes();
+    let checkpoint = checkpoint_of(Config::new(small()).unwrap()).bytes();
     let model = from_bytes(&checkpoint, None).unwrap();
     save_packed(&path, &model).unwrap();
     let bytes = std::fs::read(&path).unwrap();
@@ -335,7 +335,8 @@ fn values_that_are_not_finite_are_not_packed() {
     }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.packed");
-    let model = LoadedModel::from_tensors(Description::new(Config::Vit(small())), &mut Infinite(vec![])).unwrap();
+    let model =
+        LoadedModel::from_tensors(Description::new(Config::new(small()).unwrap()), &mut Infinite(vec![])).unwrap();
     let error = save_packed(&path, &model).unwrap_err().to_string();
     says(&error, &["`packed` is not finite: expected finite values, found 0 NaN and 3 infinite of "]);
     assert!(!path.exists());

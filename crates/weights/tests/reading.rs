@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use common::{Builder, Tensor, aligned, checkpoint, good, open, raw, small, zeros_of};
 use half::{bf16, f16};
-use vit::{Config, Pool, Stages, SwinConfig, TensorName, Tensors, VitConfig};
+use vit::{Config, Family, Pool, Stages, SwinConfig, TensorName, Tensors, VitConfig};
 use weights::{Checkpoint, Description, Interpolation, Loader, Random, TensorFile, save, write_tensors};
 
 /// Every value of a checkpoint in the model's order.
@@ -185,13 +185,13 @@ fn rescaling_scalars_may_have_no_dimension() {
 #[test]
 fn files_without_a_description() {
     let named = |edit: fn(&mut VitConfig), name: &str| {
-        let Some(Config::Vit(mut config)) = Config::named(name) else { panic!("{name}") };
+        let Some(&Family::Vit(mut config)) = Config::named(name).as_ref().map(Config::family) else { panic!("{name}") };
         edit(&mut config);
-        let mut builder = zeros_of(Config::Vit(config));
+        let mut builder = zeros_of(Config::new(config).unwrap());
         builder.config = None;
         let bytes = builder.bytes();
         let checkpoint = open(&bytes, Some(name)).unwrap();
-        assert_eq!(checkpoint.description().config, Config::Vit(config));
+        assert_eq!(checkpoint.description().config, Config::new(config).unwrap());
         assert_eq!(checkpoint.description().name.as_deref(), Some(name));
         checkpoint.description().preparation.clone()
     };
@@ -205,14 +205,17 @@ fn files_without_a_description() {
 
 #[test]
 fn a_description_goes_there_and_back() {
-    let mut description = Description::new(Config::Vit(VitConfig {
-        qkv_bias: false,
-        layer_norm_eps: 1e-5,
-        pool: Pool::Avg,
-        norm_after_pool: true,
-        mlp_ratio: 2.5,
-        ..small()
-    }));
+    let mut description = Description::new(
+        Config::new(VitConfig {
+            qkv_bias: false,
+            layer_norm_eps: 1e-5,
+            pool: Pool::Avg,
+            norm_after_pool: true,
+            mlp_ratio: 2.5,
+            ..small()
+        })
+        .unwrap(),
+    );
     description.name = Some("a \"name\"".into());
     description.labels = vec![Some("T-shirt/top".into()), None, Some("Ankle boot".into())];
     description.preparation.resize = 9;
@@ -235,16 +238,16 @@ fn further_keys_go_there_and_back() {
     let vit = small();
     let swin = Stages::new(&[3, 2]).unwrap();
     let configs = [
-        Config::Vit(VitConfig { class_token: false, pool: Pool::Avg, ..vit }),
-        Config::Vit(VitConfig { register_tokens: 4, ..vit }),
-        Config::Vit(VitConfig { register_tokens: 2, embed_registers: true, ..vit }),
-        Config::Vit(VitConfig { embed_class_token: false, ..vit }),
-        Config::Vit(VitConfig { pre_norm: true, ..vit }),
-        Config::Vit(VitConfig { qk_norm: true, ..vit }),
-        Config::Vit(VitConfig { pool: Pool::ClsAvg, ..vit }),
-        Config::Vit(VitConfig { num_classes: 0, ..vit }),
-        Config::Swin(SwinConfig { num_classes: 0, ..common::small_swin() }),
-        Config::Swin(SwinConfig { window: swin, image_size: 24, ..common::small_swin() }),
+        Config::new(VitConfig { class_token: false, pool: Pool::Avg, ..vit }).unwrap(),
+        Config::new(VitConfig { register_tokens: 4, ..vit }).unwrap(),
+        Config::new(VitConfig { register_tokens: 2, embed_registers: true, ..vit }).unwrap(),
+        Config::new(VitConfig { embed_class_token: false, ..vit }).unwrap(),
+        Config::new(VitConfig { pre_norm: true, ..vit }).unwrap(),
+        Config::new(VitConfig { qk_norm: true, ..vit }).unwrap(),
+        Config::new(VitConfig { pool: Pool::ClsAvg, ..vit }).unwrap(),
+        Config::new(VitConfig { num_classes: 0, ..vit }).unwrap(),
+        Config::new(SwinConfig { num_classes: 0, ..common::small_swin() }).unwrap(),
+        Config::new(SwinConfig { window: swin, image_size: 24, ..common::small_swin() }).unwrap(),
     ];
     for config in configs {
         let bytes = common::checkpoint_of(config).bytes();
@@ -270,7 +273,7 @@ fn further_keys_are_checked() {
         let error = open(&builder.bytes(), None).unwrap_err().to_string();
         assert!(error.contains(needle), "{error} lacks {needle}");
     }
-    let mut builder = common::checkpoint_of(Config::Swin(common::small_swin()));
+    let mut builder = common::checkpoint_of(Config::new(common::small_swin()).unwrap());
     builder.edit_config(r#""window":3"#, r#""window":[3,3,3]"#);
     let error = open(&builder.bytes(), None).unwrap_err().to_string();
     assert!(
@@ -286,7 +289,10 @@ fn a_short_description_takes_the_defaults() {
     let bytes = builder.bytes();
     let checkpoint = open(&bytes, None).unwrap();
     let description = checkpoint.description();
-    assert_eq!(description.config, Config::Vit(VitConfig { dim: 4, depth: 1, heads: 2, ..VitConfig::default() }));
+    assert_eq!(
+        description.config,
+        Config::new(VitConfig { dim: 4, depth: 1, heads: 2, ..VitConfig::default() }).unwrap()
+    );
     assert_eq!((description.preparation.resize, description.preparation.mean.len()), (248, 3));
     assert_eq!((&description.name, description.labels.len()), (&None, 0));
     let resize = |keys: &str| {
@@ -323,7 +329,7 @@ fn what_is_written_reads_back_and_lies_on_cache_lines() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.safetensors");
     let config = VitConfig { dim: 48, ..small() };
-    let bytes = save(&path, &Description::new(Config::Vit(config)), &mut Random::new(1)).unwrap();
+    let bytes = save(&path, &Description::new(Config::new(config).unwrap()), &mut Random::new(1)).unwrap();
     let content = std::fs::read(&path).unwrap();
     assert_eq!(bytes, content.len() as u64);
     assert_eq!(values(&mut open(&content, None).unwrap()), all_values(&checkpoint(config)));
@@ -387,7 +393,7 @@ fn a_failing_source_leaves_the_old_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.safetensors");
     std::fs::write(&path, "old").unwrap();
-    assert!(save(&path, &Description::new(Config::Vit(small())), &mut Failing).is_err());
+    assert!(save(&path, &Description::new(Config::new(small()).unwrap()), &mut Failing).is_err());
     assert_eq!(std::fs::read(&path).unwrap(), b"old");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }
@@ -396,9 +402,6 @@ fn a_failing_source_leaves_the_old_file() {
 fn impossible_requests_to_write_are_errors() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.safetensors");
-    let impossible = Description::new(Config::Vit(VitConfig { patch_size: 0, in_channels: usize::MAX, ..small() }));
-    let error = save(&path, &impossible, &mut Random::new(0)).unwrap_err().to_string();
-    assert!(error.contains("`patch_size`") && error.contains("expected 1 to 1048576, found 0"), "{error}");
     assert!(write_tensors(&path, &[("x", &[usize::MAX, 2], &[])]).is_err());
     assert!(!path.exists());
 }

@@ -45,7 +45,7 @@ fn settings_win_over_the_file_with_a_warning() {
         ("labels", r#"["a", null, "c"]"#),
         ("name", "mine"),
     ];
-    for bytes in [good().bytes(), packed(Config::Vit(small()))] {
+    for bytes in [good().bytes(), packed(Config::new(small()).unwrap())] {
         let loaded = set(&bytes, &settings).unwrap();
         let description = loaded.description();
         let preparation = &description.preparation;

@@ -3,10 +3,10 @@
 mod common;
 
 use common::{Builder, check, check_config, checkpoint_of, complaint, open, small_swin, zeros_of};
-use vit::{Config, Stages, SwinConfig};
+use vit::{Config, Family, Stages, SwinConfig};
 
 fn swin() -> Builder {
-    checkpoint_of(Config::Swin(small_swin()))
+    checkpoint_of(Config::new(small_swin()).unwrap())
 }
 
 /// Logits of an image of halves.
@@ -46,24 +46,24 @@ fn add_buffers(builder: &mut Builder, prefix: &str) {
 
 #[test]
 fn descriptions_go_there_and_back() {
-    common::round_trip(Config::Swin(small_swin()));
+    common::round_trip(Config::new(small_swin()).unwrap());
     let plain = SwinConfig { shuffle: false, rescale: vit::Rescale::Half, qkv_bias: false, ..small_swin() };
-    common::round_trip(Config::Swin(plain));
+    common::round_trip(Config::new(plain).unwrap());
 }
 
 #[test]
 fn a_short_description_takes_the_defaults() {
     let one = Stages::new(&[1]).unwrap();
     let config = SwinConfig { dim: 2, depths: one, heads: one, ..SwinConfig::default() };
-    let mut builder = checkpoint_of(Config::Swin(config));
+    let mut builder = checkpoint_of(Config::new(config).unwrap());
     builder.config = Some(r#"{"heads":[1],"dim":2,"depths":[1],"arch":"swin"}"#.into());
-    assert_eq!(open(&builder.bytes(), None).unwrap().description().config, Config::Swin(config));
+    assert_eq!(open(&builder.bytes(), None).unwrap().description().config, Config::new(config).unwrap());
 }
 
 #[test]
 fn timms_names_and_buffers_are_microsofts() {
     for config in [small_swin(), SwinConfig { shuffle: false, ..small_swin() }] {
-        let builder = checkpoint_of(Config::Swin(config));
+        let builder = checkpoint_of(Config::new(config).unwrap());
         let expected = logits(&builder.bytes(), None);
         for prefix in ["", "model.", "module.model."] {
             for mut builder in [builder.clone(), in_timms_names(&builder)] {
@@ -174,14 +174,19 @@ fn configurations() {
 
 #[test]
 fn files_without_a_description() {
-    let Some(Config::Swin(mut config)) = Config::named("shuffle_swin_extra_tiny") else { panic!("a Swin") };
+    let Some(&Family::Swin(mut config)) = Config::named("shuffle_swin_extra_tiny").as_ref().map(Config::family) else {
+        panic!("a Swin")
+    };
     (config.in_channels, config.num_classes) = (1, 10);
-    let mut builder = zeros_of(Config::Swin(config));
+    let mut builder = zeros_of(Config::new(config).unwrap());
     builder.config = None;
     add_buffers(&mut builder, "");
     for builder in [builder.clone(), in_timms_names(&builder)] {
         let bytes = builder.bytes();
-        assert_eq!(open(&bytes, Some("shuffle_swin_extra_tiny")).unwrap().description().config, Config::Swin(config));
+        assert_eq!(
+            open(&bytes, Some("shuffle_swin_extra_tiny")).unwrap().description().config,
+            Config::new(config).unwrap()
+        );
         let message = open(&bytes, Some("swin_extra_tiny")).unwrap_err().to_string();
         assert!(message.contains("38 extra") && message.contains("is misshapen"), "{message}");
     }

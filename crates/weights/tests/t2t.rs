@@ -8,8 +8,8 @@ use weights::{Description, Random, TensorFile, save};
 
 #[test]
 fn descriptions_go_there_and_back() {
-    common::round_trip(Config::Vit(small_t2t(Tokens::T2tPerformer)));
-    common::round_trip(Config::Vit(small_t2t(Tokens::T2tTransformer)));
+    common::round_trip(Config::new(small_t2t(Tokens::T2tPerformer)).unwrap());
+    common::round_trip(Config::new(small_t2t(Tokens::T2tTransformer)).unwrap());
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn channels_that_windows_do_not_tell() {
 fn random_positions_are_sinusoids() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.safetensors");
-    let config = Config::Vit(small_t2t(Tokens::T2tTransformer));
+    let config = Config::new(small_t2t(Tokens::T2tTransformer)).unwrap();
     save(&path, &Description::new(config), &mut Random::new(3).for_model(&config)).unwrap();
     let file = TensorFile::from_file(&path).unwrap();
     let positions = file.tensor("pos_embed").unwrap();

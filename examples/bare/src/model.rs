@@ -16,13 +16,14 @@ static WEIGHTS: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("OUT_DIR"
 
 fn model() -> Result<Model<'static>, Status> {
     let weights = bytemuck::try_cast_slice(&WEIGHTS.0).map_err(|_| Status::Size)?;
-    Model::new(&Config::Vit(CONFIG), weights).map_err(|_| Status::Size)
+    let config = Config::new(CONFIG).map_err(|_| Status::Size)?;
+    Model::new(&config, weights).map_err(|_| Status::Size)
 }
 
 /// Values of an image: planes of normalised pixels.
 #[unsafe(no_mangle)]
 pub extern "C" fn bare_model_image_len() -> usize {
-    Config::Vit(CONFIG).image_len()
+    model().map_or(0, |model| model.config().image_len())
 }
 
 /// Logits.

@@ -32,7 +32,7 @@ const LONGEST: u32 = 0x00ff_ffff;
 
 #[entry]
 fn main() -> ! {
-    let config = Config::Vit(CONFIG);
+    let config = Config::new(CONFIG).expect("the configuration that the weights were packed for");
     let weights = bytemuck::cast_slice(&WEIGHTS.0);
     let model = Model::new(&config, weights).expect("weights that fit their description");
     let level = Level::detect();

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::{ArgGroup, Args};
 use serde::Serialize;
-use vit::{Config, Level, Rescale, SwinConfig, Tokens, VitConfig};
+use vit::{Config, Family, Level, Rescale, SwinConfig, Tokens, VitConfig};
 use weights::{Description, TensorFile};
 
 use crate::flags::{LevelArgs, OutputArgs, SettingArgs, values};
@@ -126,9 +126,9 @@ impl Inspection {
 
 fn configuration(config: &Config) -> Vec<(&'static str, String)> {
     let size = config.image_size();
-    let (patch, mut about) = match config {
-        Config::Vit(c) => (c.patch_size, plain(c)),
-        Config::Swin(c) => (c.patch_size, swin(c)),
+    let (patch, mut about) = match config.family() {
+        Family::Vit(c) => (c.patch_size, plain(c)),
+        Family::Swin(c) => (c.patch_size, swin(c)),
         _ => return Vec::new(),
     };
     about.insert(0, ("input", format!("{} x {size} x {size}, patches of {patch}", config.in_channels())));

@@ -285,7 +285,7 @@ mod tests {
     fn times_come_next_to_counts() {
         let vit = |depth| {
             let sizes = VitConfig { image_size: 8, patch_size: 4, dim: 8, depth, heads: 2, ..VitConfig::default() };
-            LoadedModel::from_tensors(Description::new(Config::Vit(sizes)), &mut Random::new(1)).unwrap()
+            LoadedModel::from_tensors(Description::new(Config::new(sizes).unwrap()), &mut Random::new(1)).unwrap()
         };
         let (one, many) = (vit(1), vit(100));
         let [short, long] = time_in_turns([one.model(), many.model()], Level::detect()).unwrap();

@@ -117,7 +117,7 @@ pub fn small() -> Description {
         rescale: Rescale::Learned,
         ..VitConfig::default()
     };
-    let mut description = Description::new(Config::Vit(config));
+    let mut description = Description::new(Config::new(config).unwrap());
     description.labels = ["cat", "dog/wolf", "Ümläut"].map(|label| Some(label.into())).into();
     description.labels.resize(5, None);
     description

@@ -51,8 +51,8 @@ impl Config {
         &NAMES
     }
 
-    /// The built-in model of that name: 224x224x3 pixels, 1000 classes; `shuffle_` in front plugs the module in, with
-    /// learned rescaling.
+    /// The built-in model of that name, if there is one and its family's feature is on: 224x224x3 pixels, 1000 classes;
+    /// `shuffle_` in front plugs the module in, with learned rescaling.
     pub fn named(name: &str) -> Option<Config> {
         if !NAMES.contains(&name) {
             return None;
@@ -70,7 +70,7 @@ impl Config {
         };
         if let Some((dim, depth)) = swin {
             let (depths, heads) = (Stages::new(&[2, 2, depth, 2])?, Stages::new(&[3, 6, 12, 24])?);
-            return Some(Config::Swin(SwinConfig { dim, depths, heads, shuffle, rescale, ..SwinConfig::default() }));
+            return Config::new(SwinConfig { dim, depths, heads, shuffle, rescale, ..SwinConfig::default() }).ok();
         }
         let (plain, distilled) = match base.strip_suffix("_distilled") {
             Some(plain) => (plain, true),
@@ -78,7 +78,7 @@ impl Config {
         };
         let &(_, dim, depth, heads, mlp_ratio, tokens) = NAMED.iter().find(|named| named.0 == plain)?;
         let deit = tokens == Tokens::Patch;
-        Some(Config::Vit(VitConfig {
+        Config::new(VitConfig {
             dim,
             depth,
             heads,
@@ -90,6 +90,7 @@ impl Config {
             shuffle,
             rescale,
             ..VitConfig::default()
-        }))
+        })
+        .ok()
     }
 }

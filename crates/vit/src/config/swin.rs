@@ -57,7 +57,7 @@ impl Deref for Stages {
 /// A Swin transformer (Liu et al. 2021), with or without the channel-shuffle module (arXiv 2310.05642).
 ///
 /// [`SwinConfig::default`] holds the defaults of a checkpoint's `config` entry; `dim`, `depths` and `heads` have none, and
-/// [`super::Config::validate`] refuses them empty.
+/// [`Config::new`](super::Config::new) refuses them empty.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SwinConfig {
     /// Height and width of the square input, in pixels.

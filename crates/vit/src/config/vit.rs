@@ -10,7 +10,7 @@ use super::windows::Windows;
 /// A plain vision transformer (Touvron et al. 2021), with or without the channel-shuffle module (arXiv 2310.05642).
 ///
 /// [`VitConfig::default`] holds the defaults of a checkpoint's `config` entry; `dim`, `depth` and `heads` have none and
-/// are zero, which [`super::Config::validate`] refuses.
+/// are zero, which [`Config::new`](super::Config::new) refuses.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct VitConfig {
     /// Height and width of the square input, in pixels.
@@ -93,7 +93,7 @@ impl Default for VitConfig {
 impl VitConfig {
     /// Channels of the residual stream: 2C with the module, else C.
     pub fn channels(&self) -> usize {
-        if self.shuffle { 2 * self.dim } else { self.dim }
+        if self.shuffle { self.dim.saturating_mul(2) } else { self.dim }
     }
 
     /// Tokens that a head can read, the first of all: 1, or 2 when distilled, or none.
@@ -103,19 +103,19 @@ impl VitConfig {
 
     /// Tokens in front of the patch tokens: class tokens, then registers.
     pub fn prefix_tokens(&self) -> usize {
-        self.class_tokens() + self.register_tokens
+        self.class_tokens().saturating_add(self.register_tokens)
     }
 
     /// Rows of the position embedding in front of the patches'.
     pub fn prefix_positions(&self) -> usize {
         let class_tokens = if self.embed_class_token { self.class_tokens() } else { 0 };
-        class_tokens + if self.embed_registers { self.register_tokens } else { 0 }
+        class_tokens.saturating_add(if self.embed_registers { self.register_tokens } else { 0 })
     }
 
     /// Patch tokens: `(image_size / patch_size)^2`.
     pub fn patches(&self) -> usize {
-        let side = self.image_size / self.patch_size;
-        side * side
+        let side = self.image_size.checked_div(self.patch_size).unwrap_or(0);
+        side.saturating_mul(side)
     }
 
     /// Rows of the position embedding.
@@ -125,17 +125,17 @@ impl VitConfig {
 
     /// All tokens of an image.
     pub fn tokens(&self) -> usize {
-        self.prefix_tokens() + self.patches()
+        self.prefix_tokens().saturating_add(self.patches())
     }
 
     /// Channels of an attention head.
     pub fn head_dim(&self) -> usize {
-        self.dim / self.heads
+        self.dim.checked_div(self.heads).unwrap_or(0)
     }
 
     /// Pooled features of an image, which the classifier reads: a token's channels, or twice as many with [`Pool::ClsAvg`].
     pub fn features(&self) -> usize {
-        self.channels() * self.pool.parts()
+        self.channels().saturating_mul(self.pool.parts())
     }
 
     /// Hidden channels of the MLP: `floor(dim * mlp_ratio)`.
@@ -145,7 +145,7 @@ impl VitConfig {
 
     /// Values of one patch: `in_channels * patch_size^2`.
     pub fn patch_values(&self) -> usize {
-        self.in_channels * self.patch_size * self.patch_size
+        self.in_channels.saturating_mul(self.patch_size).saturating_mul(self.patch_size)
     }
 
     pub(super) fn validate(&self) -> Result<(), ConfigError> {

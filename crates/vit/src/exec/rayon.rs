@@ -19,8 +19,8 @@ use super::executor::Executor;
 /// #         Ok(&self.0)
 /// #     }
 /// # }
-/// # let config = Config::Vit(VitConfig { image_size: 32, dim: 8, depth: 3, heads: 2, ..VitConfig::default() });
-/// # let mut packed = vec![0.0; vit::packed_len(&config)?];
+/// # let config = Config::new(VitConfig { image_size: 32, dim: 8, depth: 3, heads: 2, ..VitConfig::default() })?;
+/// # let mut packed = vec![0.0; vit::packed_len(&config)];
 /// # vit::pack(&config, &mut Zeros(Vec::new()), &mut packed)?;
 /// # let (model, level) = (Model::new(&config, &packed)?, Level::detect());
 /// # let (images, mut logits) = (vec![0.0; 4 * config.image_len()], vec![0.0; 4 * config.outputs()]);

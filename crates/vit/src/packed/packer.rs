@@ -4,7 +4,7 @@ use kernels::{PackedMatrix, View};
 
 use super::layout::{Layout, Source, aligned, matrix_shape};
 use super::tensors::Tensors;
-use crate::config::{ConfigError, TensorName};
+use crate::config::TensorName;
 
 /// What can go wrong when a model is packed.
 ///
@@ -18,9 +18,6 @@ use crate::config::{ConfigError, TensorName};
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PackError<E> {
-    /// No model has this configuration.
-    #[error(transparent)]
-    Config(ConfigError),
     /// The source failed.
     #[error("{0}")]
     Source(E),

@@ -103,8 +103,8 @@ pub fn configs() -> Vec<Config> {
             ..shuffled
         },
     ];
-    let plain = configs.into_iter().chain(t2ts).map(Config::Vit);
-    plain.chain(swins.into_iter().map(Config::Swin)).collect()
+    let plain = configs.into_iter().chain(t2ts).map(|config| Config::new(config).unwrap());
+    plain.chain(swins.map(|config| Config::new(config).unwrap())).collect()
 }
 
 /// The packed weights of a model.
@@ -114,7 +114,7 @@ pub fn packed(config: &Config) -> Vec<f32> {
 
 /// The packed weights of a model with a source's values.
 pub fn packed_from(config: &Config, source: &mut impl Tensors<Error = Infallible>) -> Vec<f32> {
-    let mut buffer = vec![f32::NAN; packed_len(config).unwrap()];
+    let mut buffer = vec![f32::NAN; packed_len(config)];
     pack(config, source, &mut buffer).unwrap();
     buffer
 }

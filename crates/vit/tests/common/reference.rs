@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 
-use vit::{Config, Pool, Rescale, SwinConfig, TensorName, Tensors, Tokens, VitConfig};
+use vit::{Config, Family, Pool, Rescale, SwinConfig, TensorName, Tensors, Tokens, VitConfig};
 
 /// Tokens, each with its channels.
 pub type Rows = Vec<Vec<f64>>;
@@ -66,9 +66,9 @@ impl Weights {
 /// The outputs of one image, and its tokens after each block (plain) or stage (Swin).
 pub fn run(config: &Config, weights: &Weights, image: &[f32]) -> (Vec<f64>, Vec<Rows>) {
     let image: Vec<f64> = image.iter().map(|&x| f64::from(x)).collect();
-    match config {
-        Config::Vit(config) => plain(config, weights, &image),
-        Config::Swin(config) => swin(config, weights, &image),
+    match config.family() {
+        Family::Vit(config) => plain(config, weights, &image),
+        Family::Swin(config) => swin(config, weights, &image),
         _ => panic!("a family without a reference"),
     }
 }

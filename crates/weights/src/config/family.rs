@@ -22,7 +22,7 @@ pub(super) trait Family {
     /// Sets a key of this family, or one whose values are this family's own.
     fn set(&mut self, value: Value);
     /// What was read so far.
-    fn config(&self) -> Config;
+    fn family(&self) -> vit::Family;
     /// Reports every impossibility.
     fn check(&self, report: &mut Report);
 }
@@ -54,15 +54,14 @@ const MOST: usize = 64;
 
 /// Reports every impossibility: each is made possible in turn, to find the next. Those that a key takes part in whose
 /// value could not be read are no news: a default stands in for it.
-pub(super) fn check_possible<C: Copy>(
+pub(super) fn check_possible<C: Copy + Into<vit::Family>>(
     mut config: C,
-    whole: fn(C) -> Config,
     make_possible: fn(&mut C, &ConfigError) -> bool,
     report: &mut Report,
 ) {
     let told: Vec<String> = report.problems().iter().map(|problem| problem.name.clone()).collect();
     for _ in 0..MOST {
-        let Err(error) = whole(config).validate() else { break };
+        let Err(error) = Config::new(config) else { break };
         let possible = make_possible(&mut config, &error);
         let news = keys_of(&error).iter().all(|key| told.iter().all(|told| told != key));
         if possible && news || report.total() == 0 {
@@ -86,7 +85,7 @@ fn keys_of(error: &ConfigError) -> &'static [&'static str] {
     }
 }
 
-/// What [`Config::validate`] found, in a report's terms.
+/// What [`Config::new`] found, in a report's terms.
 pub(crate) fn problem_of(error: &ConfigError) -> Problem {
     let new = |key: &str, expected: String, found: String| Problem::new(ProblemKind::Config, key, expected, found);
     match *error {

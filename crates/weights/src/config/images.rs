@@ -1,6 +1,6 @@
 //! What is said about images, classes and the model's name: by a file, by the loader's settings, by nobody.
 
-use vit::Config;
+use vit::{Config, Family};
 
 use super::values::Value;
 use crate::keys::{Value as _, set};
@@ -39,7 +39,7 @@ impl Said {
     }
 
     /// Reports lists of another length than the model's, and a part of the image that no size has.
-    pub(crate) fn check(&self, config: &Config, report: &mut Report) {
+    pub(crate) fn check(&self, config: &Family, report: &mut Report) {
         let mut check = |key, len: Option<usize>, expected: usize, of| {
             let judged = report.problems().iter().all(|problem| problem.name != of);
             if let Some(len) = len.filter(|len| judged && *len != expected) {

@@ -1,6 +1,6 @@
 //! The keys of a hierarchical model: Swin.
 
-use vit::{Config, ConfigError, MAX_SIZE, Stages, SwinConfig};
+use vit::{ConfigError, MAX_SIZE, Stages, SwinConfig};
 
 use super::family::{self, Family, check_arch, check_possible};
 use super::values::Value;
@@ -26,8 +26,8 @@ impl Family for SwinConfig {
         }
     }
 
-    fn config(&self) -> Config {
-        Config::Swin(*self)
+    fn family(&self) -> vit::Family {
+        (*self).into()
     }
 
     fn check(&self, report: &mut Report) {
@@ -42,7 +42,7 @@ impl Family for SwinConfig {
         if config.dim == 0 {
             set_any_dim(&mut config);
         }
-        check_possible(config, Config::Swin, make_possible, report);
+        check_possible(config, make_possible, report);
     }
 }
 

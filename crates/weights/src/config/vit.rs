@@ -1,6 +1,6 @@
 //! The keys of a plain vision transformer: DeiT and T2T-ViT.
 
-use vit::{Config, ConfigError, Tokens, VitConfig};
+use vit::{ConfigError, Tokens, VitConfig};
 
 use super::family::{self, Family, check_arch, check_possible};
 use super::values::Value;
@@ -38,8 +38,8 @@ impl Family for VitConfig {
         }
     }
 
-    fn config(&self) -> Config {
-        Config::Vit(*self)
+    fn family(&self) -> vit::Family {
+        (*self).into()
     }
 
     fn check(&self, report: &mut Report) {
@@ -53,7 +53,7 @@ impl Family for VitConfig {
         if config.tokens != Tokens::Patch {
             check_t2t(&mut config, report);
         }
-        check_possible(config, Config::Vit, make_possible, report);
+        check_possible(config, make_possible, report);
     }
 }
 

@@ -126,7 +126,8 @@ impl<'a> PackedFile<'a> {
             return Err(PackedError::Version { expected: PACKED_VERSION, found: header.version });
         }
         let config = configuration(&header.description).ok_or(malformed("a `config` entry that describes a model"))?;
-        let expected = vit::packed_len(&config)?;
+        let config = Config::new(config)?;
+        let expected = vit::packed_len(&config);
         let weights = floats(header.values)?;
         if weights.len() != expected {
             return Err(PackedError::Length { expected, found: weights.len() });

@@ -2,7 +2,7 @@
 
 use core::str::Chars;
 
-use vit::{Config, Stages, SwinConfig, VitConfig};
+use vit::{Family, Stages, SwinConfig, VitConfig};
 
 use super::checksum::Checksum;
 use super::json::{Json, Text};
@@ -93,8 +93,8 @@ fn short<T>(text: impl Iterator<Item = char>, read: impl FnOnce(&str) -> Option<
     read(core::str::from_utf8(&buffer[..len]).ok()?)
 }
 
-/// The model that the description is of, not yet validated.
-pub(super) fn configuration(description: &Description) -> Option<Config> {
+/// The configuration that the description says, not yet checked.
+pub(super) fn configuration(description: &Description) -> Option<Family> {
     let mut is_swin = None;
     Json::new(description.clone()).entries(&mut |key, json| {
         if !key.is("arch") {
@@ -108,11 +108,11 @@ pub(super) fn configuration(description: &Description) -> Option<Config> {
     if is_swin? {
         let mut config = SwinConfig::default();
         set_keys(json, &mut |value| keys::set_swin(&mut config, value))?;
-        Some(Config::Swin(config))
+        Some(config.into())
     } else {
         let mut config = VitConfig::default();
         set_keys(json, &mut |value| keys::set_plain(&mut config, value))?;
-        Some(Config::Vit(config))
+        Some(config.into())
     }
 }
 

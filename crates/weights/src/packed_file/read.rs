@@ -6,7 +6,6 @@ use vit::{Config, PACKED_VERSION};
 use super::checksum::Checksum;
 use super::values::Packed;
 use super::{CHECKSUM, PACKED};
-use crate::config::problem_of;
 use crate::loaded::Recorded;
 use crate::options::Options;
 use crate::text::printable;
@@ -66,10 +65,7 @@ fn checksum(file: &TensorFile, report: &mut Report) -> Checksum {
 /// The one tensor, of as many values as the description asks for.
 fn tensor<'f>(file: &'f TensorFile, config: &Config) -> Result<&'f TensorInfo, Error> {
     let mut report = empty_report(file);
-    let len = vit::packed_len(config).unwrap_or_else(|error| {
-        report.push(problem_of(&error));
-        0
-    });
+    let len = vit::packed_len(config);
     let mut problem = |kind, name: &str, expected: String, found: String| {
         report.push(Problem::new(kind, name, expected, found));
     };

@@ -24,7 +24,7 @@ pub(crate) type Entries = BTreeMap<&'static str, String>;
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("tiny.safetensors");
 /// let config = vit::VitConfig { dim: 4, depth: 1, heads: 2, image_size: 8, patch_size: 4, ..Default::default() };
-/// let description = weights::Description::new(vit::Config::Vit(config));
+/// let description = weights::Description::new(vit::Config::new(config)?);
 /// let bytes = weights::save(&path, &description, &mut weights::Random::new(7))?;
 /// assert_eq!(bytes, std::fs::metadata(&path)?.len());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -66,8 +66,6 @@ impl Output {
     where
         Error: From<T::Error>,
     {
-        let invalid = |error| Error::one(self.label(), crate::config::problem_of(&error));
-        description.config.validate().map_err(invalid)?;
         let mut list: Vec<(TensorName, Vec<usize>)> = Vec::new();
         description.config.visit_tensors(&mut |name, shape| list.push((name, shape.to_vec())));
         list.sort_by_key(|(_, shape)| is_ragged(shape));

@@ -44,7 +44,7 @@ pub fn small() -> VitConfig {
 
 /// A whole checkpoint of that configuration, F32, with the configuration in its metadata.
 pub fn checkpoint(config: VitConfig) -> Builder {
-    checkpoint_of(Config::Vit(config))
+    checkpoint_of(Config::new(config).unwrap())
 }
 
 /// As [`checkpoint`], of any family.
