@@ -146,14 +146,14 @@ impl Write for Output {
 
 impl Sink {
     fn new(path: &Path) -> io::Result<(Self, bool)> {
-        let through = |device| Sink::Through { spool: tempfile::spooled_tempfile(MAX_SPOOLED), device };
         Ok(match Place::of(path)? {
             Place::File(target, replaced) => {
                 let temporary = Temporary::beside(&target, replaced.as_ref()).map_err(|e| in_folder(&e, &target))?;
                 (Sink::File { temporary, target }, false)
             }
-            Place::Through(device) => (through(device), false),
-            Place::Stdout(device) => (through(device), true),
+            Place::Through { device, is_stdout } => {
+                (Sink::Through { spool: tempfile::spooled_tempfile(MAX_SPOOLED), device }, is_stdout)
+            }
         })
     }
 }

@@ -88,6 +88,52 @@ fn a_file_keeps_its_permissions_and_a_new_one_has_the_usual() {
     assert_eq!(names(folder.path()), [""; 0]);
 }
 
+/// Only root can give a file away.
+#[test]
+fn root_leaves_a_file_to_its_owner() {
+    let folder = folder();
+    let path = folder.path().join("x");
+    fs::write(&path, "old").unwrap();
+    if std::os::unix::fs::chown(&path, Some(65534), Some(65534)).is_err() {
+        return eprintln!("not root: no file can be given away");
+    }
+    set_mode(&path, 0o640);
+    write_tensors(&path, &[("x", &[1], &[1.0])]).unwrap();
+    let found = fs::metadata(&path).unwrap();
+    assert_eq!((found.uid(), found.gid(), mode(&path)), (65534, 65534, 0o640));
+}
+
+#[test]
+fn a_place_that_is_taken_meanwhile_is_an_error_without_a_trace() {
+    let folder = folder();
+    let path = folder.path().join("x");
+    let mut output = Output::create(&path).unwrap();
+    output.write_all(b"new").unwrap();
+    fs::create_dir(&path).unwrap();
+    let error = output.finish().unwrap_err().to_string();
+    assert!(error.starts_with(&format!("{}: cannot write: ", path.display())), "{error}");
+    assert_eq!(names(folder.path()), ["x"]);
+    // A file is replaced, as one that was there before.
+    fs::remove_dir(&path).unwrap();
+    let mut output = Output::create(&path).unwrap();
+    output.write_all(b"new").unwrap();
+    fs::write(&path, "other").unwrap();
+    output.finish().unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+}
+
+#[test]
+fn a_name_in_between_that_is_taken_is_left_alone() {
+    let folder = folder();
+    let taken: Vec<_> = (0..500).map(|i| format!(".shuffle-vit-{}-{i}.part", std::process::id())).collect();
+    taken.iter().for_each(|name| fs::write(folder.path().join(name), name).unwrap());
+    let path = folder.path().join("x");
+    fs::write(&path, "old").unwrap();
+    write_tensors(&path, &[("x", &[1], &[1.0])]).unwrap();
+    assert!(taken.iter().all(|name| fs::read_to_string(folder.path().join(name)).unwrap() == *name));
+    assert_eq!((names(folder.path()).len(), fs::read(&path).unwrap() == b"old"), (501, false));
+}
+
 #[test]
 fn who_has_the_old_file_open_keeps_it_and_so_do_its_other_names() {
     let folder = folder();

@@ -12,10 +12,8 @@ const MAX_LINKS: usize = 40;
 pub(super) enum Place {
     /// A regular file at the end of all links, and what there is to know about it if it exists.
     File(PathBuf, Option<Metadata>),
-    /// A device, pipe or terminal.
-    Through(File),
-    /// This process's standard output, whatever that is.
-    Stdout(File),
+    /// A device, pipe or terminal, or whatever this process's standard output is.
+    Through { device: File, is_stdout: bool },
 }
 
 impl Place {
@@ -35,7 +33,9 @@ impl Place {
                 OpenOptions::new().write(true).open(&path)?;
                 Ok(Place::File(path, Some(found)))
             }
-            End::Existing(path, _) => Ok(Place::Through(OpenOptions::new().write(true).open(path)?)),
+            End::Existing(path, _) => {
+                Ok(Place::Through { device: OpenOptions::new().write(true).open(path)?, is_stdout: false })
+            }
         }
     }
 }
@@ -137,11 +137,13 @@ fn descriptor(path: &Path) -> Result<Place> {
     let folder = fs::canonicalize(folder(path))?;
     let own = ["/proc/self/fd", "/proc/thread-self/fd", "/dev/fd"];
     let own = own.iter().any(|own| fs::canonicalize(own).is_ok_and(|own| own == folder));
-    match path.file_name().and_then(|name| name.to_str()) {
-        Some("1") if own => Ok(Place::Stdout(std::io::stdout().as_fd().try_clone_to_owned()?.into())),
-        Some("2") if own => Ok(Place::Through(std::io::stderr().as_fd().try_clone_to_owned()?.into())),
-        _ => Ok(Place::Through(OpenOptions::new().append(true).open(path)?)),
-    }
+    let number = path.file_name().and_then(|name| name.to_str()).filter(|_| own);
+    let device = match number {
+        Some("1") => std::io::stdout().as_fd().try_clone_to_owned()?.into(),
+        Some("2") => std::io::stderr().as_fd().try_clone_to_owned()?.into(),
+        _ => OpenOptions::new().append(true).open(path)?,
+    };
+    Ok(Place::Through { device, is_stdout: number == Some("1") })
 }
 
 #[cfg(not(unix))]

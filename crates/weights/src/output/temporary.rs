@@ -200,6 +200,20 @@ mod unnamed {
 mod tests {
     use super::*;
 
+    /// Not for a moment is a private file's successor readable by others.
+    #[cfg(unix)]
+    #[test]
+    fn a_file_is_made_with_no_more_permissions_than_it_will_have() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let old = folder.path().join("old");
+        fs::write(&old, "").unwrap();
+        fs::set_permissions(&old, fs::Permissions::from_mode(0o600)).unwrap();
+        let mode = mode(Some(&fs::metadata(&old).unwrap()));
+        let made = Temporary::create(folder.path(), mode).unwrap();
+        assert_eq!(made.file().metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
     #[test]
     fn a_named_file_takes_its_place_or_goes_away() {
         let folder = tempfile::tempdir().unwrap();
