@@ -119,14 +119,10 @@ impl Output {
         Ok(())
     }
 
-    /// Replaces the first bytes, of which there are at least as many.
+    /// Replaces the first bytes, of which there are at least as many, as the last thing before the end.
     pub(crate) fn rewrite_start(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        let rewrite = |out: &mut BufWriter<Sink>| {
-            out.seek(SeekFrom::Start(0))?;
-            out.write_all(bytes)?;
-            out.seek(SeekFrom::End(0)).map(drop)
-        };
-        rewrite(&mut self.out).map_err(|e| write_failed(&self.label, e))
+        let rewritten = self.out.rewind().and_then(|()| self.out.write_all(bytes));
+        rewritten.map_err(|e| write_failed(&self.label, e))
     }
 }
 

@@ -268,6 +268,7 @@ fn nothing_changes_before_the_end() {
     fs::write(&path, "old").unwrap();
     let mut output = Output::create(&path).unwrap();
     output.write_all(&[0; 1 << 20]).unwrap();
+    assert!(!output.is_stdout());
     assert_eq!(fs::read_to_string(&path).unwrap(), "old");
     drop(output);
     let wrong: [(&str, &[usize], &[f32]); 1] = [("x", &[2], &[1.0])];

@@ -200,6 +200,17 @@ mod unnamed {
 mod tests {
     use super::*;
 
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_file_has_no_name_where_that_is_possible() {
+        use rustix::fs::{Mode, OFlags, open};
+        let folder = tempfile::tempdir().unwrap();
+        let possible = open(folder.path(), OFlags::TMPFILE | OFlags::WRONLY, Mode::RUSR).is_ok();
+        let made = Temporary::create(folder.path(), 0o600).unwrap();
+        assert_eq!(matches!(made, Temporary::Unnamed(_)), possible);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), usize::from(!possible));
+    }
+
     /// Not for a moment is a private file's successor readable by others.
     #[cfg(unix)]
     #[test]
