@@ -1,7 +1,7 @@
 //! Each kernel at each level on the models' shapes, products beside `matrixmultiply`. Throughput counts multiply-accumulates
 //! of products and values of everything else. `cargo bench -p benches --bench kernels -- matmul`
 //!
-//! The table at the end has each product's share of the peak: of what [`kernels::multiply_add_loop`] does, measured before
+//! The table at the end has each product's share of the peak: of what [`kernels::testing::multiply_add_loop`] does, measured before
 //! and after every millisecond of it.
 
 #[path = "kernels/matmul.rs"]
@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use benches::{Aligned, PeakShares, Product, assert_close, bench_peak, for_each_panel, levels};
 use criterion::{BatchSize, Criterion, Throughput};
+use kernels::testing::reference;
 use kernels::*;
 
 const TOKENS: usize = 197;
@@ -31,7 +32,7 @@ fn attention_head(c: &mut Criterion, shares: &mut PeakShares) {
         shares.bench(c, &product, || {
             for_each_panel(&layout, (&qkv, 3 * HEAD_DIM), (&mut out, HEAD_DIM), |x, mut y| {
                 let q = x.row_range(0..HEAD_DIM).unwrap();
-                let operands = Attention { q, k, v, scale: 0.125, bias: None, mask: None };
+                let operands = Attention::new(q, k, v, 0.125).unwrap();
                 attention(level, &operands, &mut y, &mut scratch).unwrap();
             });
         });
@@ -47,14 +48,9 @@ fn attention_window(c: &mut Criterion, shares: &mut PeakShares) {
     let bias = Aligned::painted(WINDOW * WINDOW);
     let bias = View::new(&bias, WINDOW, WINDOW).unwrap();
     let kv = Panels::single(kv, 2 * HEAD_DIM, WINDOW).unwrap();
-    let operands = Attention {
-        q: View::new(q, HEAD_DIM, WINDOW).unwrap(),
-        k: kv.row_range(0..HEAD_DIM).unwrap(),
-        v: kv.row_range(HEAD_DIM..2 * HEAD_DIM).unwrap(),
-        scale: 0.18,
-        bias: Some(bias),
-        mask: None,
-    };
+    let q = View::new(q, HEAD_DIM, WINDOW).unwrap();
+    let (k, v) = (kv.row_range(0..HEAD_DIM).unwrap(), kv.row_range(HEAD_DIM..2 * HEAD_DIM).unwrap());
+    let operands = Attention::new(q, k, v, 0.18).unwrap().with_bias(bias).unwrap();
     for level in levels() {
         let (mut out, mut scratch) = (vec![0.0; HEAD_DIM * WINDOW], vec![0.0; attention_scratch_len(WINDOW)]);
         let macs = 2 * WINDOW * WINDOW * HEAD_DIM;

@@ -31,7 +31,7 @@ fn norm_through_the_view(c: &mut Criterion) {
         });
         group.bench_function(format!("{level}/copy"), |bencher| {
             bencher.iter(|| {
-                materialise(&shuffled, &mut ViewMut::new(&mut copy, 2 * DIM, columns).unwrap()).unwrap();
+                to_contiguous(&shuffled, &mut ViewMut::new(&mut copy, 2 * DIM, columns).unwrap()).unwrap();
                 norm(&View::new(&copy, 2 * DIM, columns).unwrap(), &mut out);
             });
         });

@@ -20,7 +20,7 @@ impl Matmul {
     /// Painted factors of such an M, K and N.
     pub fn new([m, k, n]: [usize; 3]) -> Self {
         let weight = Aligned::painted(m * k);
-        let mut packed = Aligned::zeros(PackedMatrix::packed_len(m, k));
+        let mut packed = Aligned::zeros(PackedMatrix::<f32>::packed_len(m, k));
         let view = View::new(&weight, m, k).expect("M x K values");
         PackedMatrix::pack(&view, &mut packed).expect("a buffer of the packed length");
         Matmul { m, k, n, weight, x: Aligned::painted(k * n), packed }
@@ -51,7 +51,7 @@ impl Matmul {
         let layout = level.panels(self.n);
         let mut x = Aligned::zeros(self.k * layout.padded());
         let tokens = View::new(&self.x, self.k, self.n).expect("K x N values");
-        layout.cut(&tokens, &mut x).expect("a buffer of the padded length");
+        layout.to_panels(&tokens, &mut x).expect("a buffer of the padded length");
         let weight = PackedMatrix::from_packed(self.m, self.k, &self.packed).expect("packed by `new`");
         let y = Aligned::zeros(self.m * layout.padded());
         PackedCall { weight, level, layout, x, y }

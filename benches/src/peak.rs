@@ -5,7 +5,8 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput};
-use kernels::{Level, multiply_add_loop};
+use kernels::Level;
+use kernels::testing::multiply_add_loop;
 
 use crate::interleaved::median;
 

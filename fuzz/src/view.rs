@@ -10,7 +10,7 @@ mod order;
 mod program;
 
 use arbitrary::{Arbitrary, Unstructured};
-use kernels::{View, ViewMut, materialise};
+use kernels::{View, ViewMut, to_contiguous};
 
 use copy::Copied;
 use program::{Source, Step};
@@ -63,7 +63,7 @@ fn run_view(source: &Source, steps: &[Step], check: &Check) {
         Check::Read => {}
         Check::Write { writes, rows } => write(source, &done, &copied, data, writes, rows),
         Check::Materialise(out) => out.with(view.shape(), |out| {
-            materialise(&view, out).expect("equal shapes");
+            to_contiguous(&view, out).expect("equal shapes");
             for_each(view.shape(), |r, c| assert_eq!(out.at(r, c), view.at(r, c)));
         }),
         Check::Kernel { operation, out } => operation.run(source, &done, &copied, len, out),

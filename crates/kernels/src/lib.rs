@@ -1,12 +1,15 @@
 #![no_std]
 //! SIMD kernels for tiny vision transformers, without std and without allocation.
 //!
-//! Matrices are **channel-major**: one contiguous row of tokens per channel, so vectors run along tokens. What follows:
-//! layer norm and softmax need no horizontal reduction, every product has the form weights x tokens, and a channel shuffle
-//! is an order of rows that costs nothing at any depth ([`ChannelOrder`]).
+//! Matrices are **channel-major**: each channel is one contiguous row of tokens, and vectors run along the tokens. Three things
+//! follow from that:
 //!
-//! Each operation takes a [`Level`], borrows its operands as [`View`]s, takes scratch from the caller and answers a wrong
-//! shape with an [`Error`].
+//! - Layer norm and softmax never add up the lanes of a vector.
+//! - Every product has the form weights x tokens, and neither factor is transposed.
+//! - A channel shuffle is only an order of rows. It is stored as one number and moves no data ([`ChannelOrder`]).
+//!
+//! Each operation takes a [`Level`], which is an instruction set that this CPU has; borrows its operands as [`View`]s; takes
+//! scratch memory from the caller; and answers a wrong shape with an [`Error`].
 //!
 //! ```
 //! use kernels::{Level, View, ViewMut, layer_norm};
@@ -21,51 +24,81 @@
 //!
 //! # The same bits everywhere
 //!
-//! At every level with fused multiply-add an element is the same chain of operations: K is summed in order, approximations
-//! are the same polynomials, sums over channels have the same partial sums. Results do not depend on the level, the
-//! neighbours in a matrix or a thread count (what kind of NaN comes out may). Two exceptions: [`Level::PORTABLE`], whose multiply-adds round twice, and
-//! [`matmul`] with the feature `matrixmultiply`.
+//! At every level with fused multiply-add, an element of a result is the same chain of operations: products are summed in order
+//! of the common axis, approximations are the same polynomials, and sums over tokens have the same partial sums. Results do not
+//! depend on the level, on neighbours in a matrix or on the number of threads (except for the payload of a NaN). There are two
+//! exceptions: [`Level::PORTABLE`], whose multiply-adds round twice, and [`matmul`] with the feature `matrixmultiply`.
+//!
+//! # Memory
+//!
+//! Nothing allocates, except [`matmul`] with the feature `matrixmultiply`. An operation needs up to 5 KB of stack (the general
+//! [`matmul`], and `attention` with few queries), which matters on microcontrollers.
+//!
+//! # Panics
+//!
+//! Wrong sizes and operands are errors. What takes an index, such as [`View::at`], [`View::row`] or [`PanelLayout::range`],
+//! panics beyond the last, as indexing a slice does.
 //!
 //! # Features
 //!
 //! | feature | default | |
 //! |---|---|---|
 //! | `std` | yes | levels are detected at run time instead of at build time |
-//! | `matrixmultiply` | yes | [`matmul`] on evenly strided views by the crate of that name; needs alloc |
+//! | `matrixmultiply` | yes | [`matmul`] on views without shuffles by the crate of that name; needs alloc |
+//!
+//! # Source
+//!
+//! No module uses one further down this list, so that a new element type or instruction set has one place:
+//!
+//! | module | |
+//! |---|---|
+//! | `error`, `element` | what can go wrong; the types of values |
+//! | `shuffle` | the channel order, which knows no matrix |
+//! | `matrix` | views and token panels, without a vector instruction |
+//! | `isa` | the processor: vector operations and which of them there are; knows no matrix |
+//! | `math` | functions of vectors by polynomials |
+//! | `gemm` | packed weights, register tiles, products |
+//! | `ops` | everything else of a layer, attention with it |
 
 #[cfg(any(feature = "std", test))]
 extern crate std;
 
-mod attention;
-mod columns;
+mod element;
 mod error;
-mod gather;
-mod gelu;
-mod layer_norm;
-mod level;
+mod gemm;
+mod isa;
 mod math;
-mod matmul;
-mod panel;
-mod peak;
-mod random_features;
-pub mod reference;
+mod matrix;
+mod ops;
 mod shuffle;
-mod simd;
-mod softmax;
-mod token_sums;
-mod view;
 
-pub use attention::{Attention, attention, attention_scratch_len};
-pub use error::Error;
-pub use gather::{add_gathered_columns, gather_columns};
-pub use gelu::gelu;
-pub use layer_norm::layer_norm;
-pub use level::Level;
-pub use matmul::{Epilogue, PackedMatrix, matmul, packed_matmul};
-pub use panel::{Column, PanelLayout, Panels, Piece};
-pub use peak::multiply_add_loop;
-pub use random_features::random_features;
-pub use shuffle::{ChannelOrder, materialise};
-pub use softmax::softmax;
-pub use token_sums::{PARTIAL_SUMS, sum_in_pairs, token_products};
-pub use view::{View, ViewMut};
+/// For the crates of this workspace; may change in any release.
+#[doc(hidden)]
+pub mod internal {
+    pub use crate::matrix::gather::{add_gathered_columns, gather_columns};
+    pub use crate::ops::token_sums::{PARTIAL_SUMS, sum_in_pairs};
+}
+
+/// For tests and benchmarks; may change in any release.
+#[doc(hidden)]
+pub mod testing;
+
+pub use element::Element;
+pub use error::{Error, ShortText};
+pub use gemm::epilogue::Epilogue;
+pub use gemm::matmul::packed_matmul;
+pub use gemm::packed::PackedMatrix;
+pub use gemm::strided::matmul;
+pub use isa::level::Level;
+pub use matrix::layout::PanelLayout;
+pub use matrix::panels::{Column, PanelSlice, Panels};
+pub use matrix::to_contiguous;
+pub use matrix::view::View;
+pub use matrix::view_mut::ViewMut;
+pub use ops::attention::{Attention, attention, attention_scratch_len};
+pub use ops::gelu::gelu;
+pub use ops::layer_norm::layer_norm;
+pub use ops::random_features::random_features;
+pub use ops::softmax::softmax;
+pub use ops::token_sums::token_products;
+pub use shuffle::ChannelOrder;

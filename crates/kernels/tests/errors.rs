@@ -74,7 +74,7 @@ fn kernels_name_what_does_not_fit() {
     let six = PackedMatrix::from_packed(8, 6, &data[..48]).unwrap();
     let shuffled = View::new(&data, 6, 2).unwrap().shuffle_rows(2).unwrap();
     let uneven = packed_matmul(level, &six, &shuffled, store, &mut ViewMut::new(&mut out, 8, 2).unwrap());
-    assert_eq!(uneven, Err(Error::RowsNotEven { operation: "packed_matmul", what: "b" }));
+    assert_eq!(uneven, Err(Error::RowsNotStrided { operation: "packed_matmul", what: "b" }));
 
     assert!(PackedMatrix::from_packed(4, 3, &data[..23]).is_err());
     assert!(PackedMatrix::pack(&View::new(&data, 4, 3).unwrap(), &mut [0.0; 23]).is_err());
@@ -85,14 +85,12 @@ fn kernels_name_what_does_not_fit() {
 
     let k = Panels::single(&data, 3, 5).unwrap();
     let v = Panels::single(&data, 3, 6).unwrap();
-    let operands = Attention { q: b, k, v, scale: 1.0, bias: None, mask: None };
+    let bad_v = Attention::new(b, k, v, 1.0).unwrap_err();
+    assert_eq!(bad_v.to_string(), "attention: v is 3x6, expected 3x5");
+    let operands = Attention::new(b, k, k, 1.0).unwrap();
     let mut scratch = [0.0; attention_scratch_len(5)];
-    assert!(message(attention(level, &operands, &mut view, &mut scratch)).contains("v is 3x6, expected 3x5"));
-    let short = &mut scratch[..10];
-    assert!(
-        message(attention(level, &Attention { v: k, ..operands }, &mut view, short))
-            .contains("scratch holds 10 values")
-    );
+    let short = message(attention(level, &operands, &mut view, &mut scratch[..10]));
+    assert_eq!(short, format!("attention: scratch holds 10 values, expected at least {}", attention_scratch_len(5)));
     assert_eq!(out, [5.0; 64], "an error writes nothing");
 }
 
@@ -101,8 +99,14 @@ fn levels_by_name() {
     for level in Level::available() {
         assert_eq!(level.name().parse(), Ok(level));
     }
-    let error = "avx9000".parse::<Level>().unwrap_err().to_string();
-    assert!(error.contains("portable"), "{error}");
+    let message = |name: &str| name.parse::<Level>().unwrap_err().to_string();
+    let names: Vec<&str> = Level::available().map(Level::name).collect();
+    let available = format!("available here: {}", names.join(", "));
+    assert_eq!(message("avx9000"), format!("no instruction-set level \"avx9000\" here; {available}"));
+    // A name may be anything, and is neither passed on to a terminal nor kept at any length.
+    assert_eq!(message("a\x1b[31m"), format!("no instruction-set level \"a\\u{{1b}}[31m\" here; {available}"));
+    let long = message(&"é".repeat(1000));
+    assert_eq!(long, format!("no instruction-set level \"{}\"... here; {available}", "é".repeat(12)));
 }
 
 /// Sizes whose products leave `usize`: bounds must not wrap around and let a kernel read beyond its slices.
@@ -116,7 +120,7 @@ fn products_of_sizes_do_not_wrap() {
     assert!(Panels::new(&data[..8], huge, PanelLayout::single(8)).is_err());
     assert!(View::with_strides(&data, [huge, 8], [8, 1]).is_err());
     for level in Level::available() {
-        assert!(Panels::new(&[], 3, level.panels(usize::MAX)).is_err());
+        assert!(Panels::<f32>::new(&[], 3, level.panels(usize::MAX)).is_err());
     }
     let mut out = [0.0; 8];
     let single = View::with_strides(&data, [1, 8], [usize::MAX, 1]).unwrap();

@@ -3,6 +3,7 @@
 mod common;
 
 use common::{LENGTHS, assert_close, dot_tolerance, levels, paint, to_f64};
+use kernels::testing::reference;
 use kernels::*;
 
 /// (M, K) of products: around the tile's rows, and the models' own.
@@ -16,7 +17,7 @@ fn packed_matmul_with_every_epilogue() {
                 let (a, b, bias, residual) = (paint(m * k, 1), paint(k * n, 2), paint(m, 3), paint(m * n, 4));
                 let mut exact = vec![0.0; m * n];
                 reference::matmul(&to_f64(&a), &to_f64(&b), [m, k, n], &mut exact);
-                let mut buffer = vec![f32::NAN; PackedMatrix::packed_len(m, k)];
+                let mut buffer = vec![f32::NAN; PackedMatrix::<f32>::packed_len(m, k)];
                 let packed = PackedMatrix::pack(&View::new(&a, m, k).unwrap(), &mut buffer).unwrap();
                 let check = |epilogue: Epilogue, exact: &dyn Fn(usize) -> f64| {
                     let mut out = residual.clone();
@@ -49,7 +50,7 @@ fn packed_matmul_scatters_through_a_shuffled_view_and_touches_nothing_else() {
         let (a, b, bias) = (paint(dim * dim, 1), paint(dim * n, 2), paint(dim, 3));
         let before = paint(2 * dim * n, 4);
         let mut stream = before.clone();
-        let mut buffer = vec![0.0; PackedMatrix::packed_len(dim, dim)];
+        let mut buffer = vec![0.0; PackedMatrix::<f32>::packed_len(dim, dim)];
         let packed = PackedMatrix::pack(&View::new(&a, dim, dim).unwrap(), &mut buffer).unwrap();
         let attended = ViewMut::new(&mut stream, 2 * dim, n).unwrap().reorder_rows(order).unwrap();
         let mut attended = attended.row_range(0..dim).unwrap();
@@ -186,7 +187,7 @@ fn layer_norm_reads_through_a_shuffled_view() {
         let view = View::new(&x, 2 * dim, n).unwrap().shuffle_rows(2).unwrap().shuffle_rows(2).unwrap();
         let attended = view.row_range(0..dim).unwrap();
         let mut copy = vec![0.0; dim * n];
-        materialise(&attended, &mut ViewMut::new(&mut copy, dim, n).unwrap()).unwrap();
+        to_contiguous(&attended, &mut ViewMut::new(&mut copy, dim, n).unwrap()).unwrap();
         let (gamma, beta) = (paint(dim, 2), paint(dim, 3));
         let run = |x: &View| {
             let mut out = vec![0.0; dim * n];
@@ -274,7 +275,7 @@ fn attention_over_sizes_in_one_panel_and_in_many() {
                         let mut scratch = vec![f32::NAN; attention_scratch_len(keys)];
                         let q = View::new(&q, d, queries).unwrap();
                         let mut view = ViewMut::new(&mut out, dv, queries).unwrap();
-                        let operands = Attention { q, k: *k, v: *v, scale, bias: None, mask: None };
+                        let operands = Attention::new(q, *k, *v, scale).unwrap();
                         attention(level, &operands, &mut view, &mut scratch).unwrap();
                         out
                     };
@@ -289,7 +290,7 @@ fn attention_over_sizes_in_one_panel_and_in_many() {
                     let layout = level.panels(keys);
                     let mut both = vec![f32::NAN; (d + dv) * layout.padded()];
                     let rows: Vec<f32> = k.iter().chain(&v).copied().collect();
-                    layout.cut(&View::new(&rows, d + dv, keys).unwrap(), &mut both).unwrap();
+                    layout.to_panels(&View::new(&rows, d + dv, keys).unwrap(), &mut both).unwrap();
                     let both = Panels::new(&both, d + dv, layout).unwrap();
                     let many = run(&both.row_range(0..d).unwrap(), &both.row_range(d..d + dv).unwrap());
                     assert_eq!(many, one, "{what}: panels change the result");
@@ -307,7 +308,7 @@ fn random_features_over_sizes() {
                 let (w, x) = (paint(m * d, 1), paint(d * n, 2));
                 let mut exact = vec![0.0; m * n];
                 reference::random_features(&to_f64(&w), &to_f64(&x), [m, d, n], &mut exact);
-                let mut buffer = vec![0.0; PackedMatrix::packed_len(m, d)];
+                let mut buffer = vec![0.0; PackedMatrix::<f32>::packed_len(m, d)];
                 let packed = PackedMatrix::pack(&View::new(&w, m, d).unwrap(), &mut buffer).unwrap();
                 let mut out = vec![f32::NAN; m * n];
                 let mut view = ViewMut::new(&mut out, m, n).unwrap();
@@ -333,7 +334,7 @@ fn token_products_over_sizes_with_the_same_bits() {
                 let layout = level.panels(tokens);
                 let panels = |x: &[f32], rows: usize| {
                     let mut data = vec![f32::NAN; rows * layout.padded()];
-                    layout.cut(&View::new(x, rows, tokens).unwrap(), &mut data).unwrap();
+                    layout.to_panels(&View::new(x, rows, tokens).unwrap(), &mut data).unwrap();
                     data
                 };
                 let (a, b) = (panels(&a, m), panels(&b, n));
@@ -364,14 +365,14 @@ fn masked_keys_weigh_nothing() {
                 let v: Vec<f32> =
                     v.iter().enumerate().map(|(i, v)| if hidden(i % keys) { value } else { *v }).collect();
                 let (mut out, mut scratch) = (vec![f32::NAN; d * queries], vec![f32::NAN; attention_scratch_len(keys)]);
-                let operands = Attention {
-                    q: View::new(&q, d, queries).unwrap(),
-                    k: Panels::single(&k, d, keys).unwrap(),
-                    v: Panels::single(&v, d, keys).unwrap(),
-                    scale: 0.5,
-                    bias: None,
-                    mask: Some(View::new(&mask, keys, queries).unwrap()),
-                };
+                let operands = Attention::new(
+                    View::new(&q, d, queries).unwrap(),
+                    Panels::single(&k, d, keys).unwrap(),
+                    Panels::single(&v, d, keys).unwrap(),
+                    0.5,
+                )
+                .and_then(|operands| operands.with_mask(View::new(&mask, keys, queries).unwrap()))
+                .unwrap();
                 attention(level, &operands, &mut ViewMut::new(&mut out, d, queries).unwrap(), &mut scratch).unwrap();
                 out
             };
@@ -407,7 +408,8 @@ fn attention_within_a_window_with_biases() {
             let mut out = vec![f32::NAN; d * queries];
             let mut scratch = vec![f32::NAN; attention_scratch_len(keys)];
             let mut out_view = ViewMut::new(&mut out, d, queries).unwrap();
-            let operands = Attention { q, k, v, scale, bias: Some(view(&bias)), mask: Some(view(&mask)) };
+            let operands = Attention::new(q, k, v, scale).unwrap();
+            let operands = operands.with_bias(view(&bias)).and_then(|x| x.with_mask(view(&mask))).unwrap();
             attention(level, &operands, &mut out_view, &mut scratch).unwrap();
             for i in 0..queries {
                 let mut weights: Vec<f64> = (0..keys)
@@ -443,7 +445,7 @@ fn special_values_stay_in_their_column() {
         let view = View::new(&x, rows, n).unwrap();
         let (ones, zeros) = (vec![1.0; rows], vec![0.0; rows]);
         let weight = paint(rows * rows, 2);
-        let mut buffer = vec![0.0; PackedMatrix::packed_len(rows, rows)];
+        let mut buffer = vec![0.0; PackedMatrix::<f32>::packed_len(rows, rows)];
         let packed = PackedMatrix::pack(&View::new(&weight, rows, rows).unwrap(), &mut buffer).unwrap();
         let check = |what: &str, out: &[f32]| {
             for c in 0..n {
@@ -467,7 +469,7 @@ fn special_values_stay_in_their_column() {
         // As queries: a NaN or infinity makes its query's output NaN and leaves the others alone.
         let keys = paint(rows * 11, 3);
         let k = Panels::single(&keys, rows, 11).unwrap();
-        let operands = Attention { q: view, k, v: k, scale: 1.0, bias: None, mask: None };
+        let operands = Attention::new(view, k, k, 1.0).unwrap();
         let mut scratch = vec![f32::NAN; attention_scratch_len(11)];
         attention(level, &operands, &mut ViewMut::new(&mut out, rows, n).unwrap(), &mut scratch).unwrap();
         check("attention", &out);
@@ -523,7 +525,7 @@ fn products_of_random_views() {
         assert!(untouched.into_iter().all(|i| out[i] == before[i]), "round {round}: wrote beside the result");
         // The same operands through the packed product, whose b and out need contiguous rows.
         if b.has_contiguous_rows() {
-            let mut buffer = vec![0.0; PackedMatrix::packed_len(m, k)];
+            let mut buffer = vec![0.0; PackedMatrix::<f32>::packed_len(m, k)];
             let packed = PackedMatrix::pack(&a, &mut buffer).unwrap();
             let mut packed_out = vec![0.0; m * n];
             packed_matmul(level, &packed, &b, Epilogue::Store, &mut ViewMut::new(&mut packed_out, m, n).unwrap())
@@ -548,8 +550,7 @@ fn the_packed_form_is_the_documented_one() {
 fn attention_to_no_keys_is_nan_as_a_softmax_over_nothing() {
     for level in levels() {
         let k = Panels::single(&[], 2, 0).unwrap();
-        let operands =
-            Attention { q: View::new(&[1.0; 4], 2, 2).unwrap(), k, v: k, scale: 1.0, bias: None, mask: None };
+        let operands = Attention::new(View::new(&[1.0; 4], 2, 2).unwrap(), k, k, 1.0).unwrap();
         let mut out = [0.0; 4];
         attention(level, &operands, &mut ViewMut::new(&mut out, 2, 2).unwrap(), &mut []).unwrap();
         assert!(out.iter().all(|y| y.is_nan()), "{level}: {out:?}");

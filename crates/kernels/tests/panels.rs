@@ -37,7 +37,7 @@ fn every_layout_holds_each_column_once() {
                 assert!(usual.width(panel).is_multiple_of(level.lanes()), "{level}, {columns} columns: panel {panel}");
             }
             for width in (1..=columns.max(1)).chain([2 * MOST]) {
-                let layout = level.panels_of_width(columns, width);
+                let layout = level.panels_of_width(columns, width).unwrap();
                 check(layout, columns, &format!("{level}, {columns} columns in panels of {width}"));
                 assert_eq!(layout.count(), columns.div_ceil(width));
             }
@@ -63,11 +63,11 @@ fn no_narrow_panel_is_left_over() {
 #[test]
 fn sizes_that_leave_usize_saturate() {
     for level in levels() {
-        for layout in [level.panels(usize::MAX), level.panels_of_width(usize::MAX, usize::MAX - 1)] {
+        for layout in [level.panels(usize::MAX), level.panels_of_width(usize::MAX, usize::MAX - 1).unwrap()] {
             assert_eq!(layout.padded(), usize::MAX, "{level}: {layout:?}");
             assert_eq!(layout.range(layout.count() - 1).end, usize::MAX, "{level}: {layout:?}");
         }
-        assert_eq!(level.panels_of_width(usize::MAX, usize::MAX).width(0), usize::MAX, "{level}");
+        assert_eq!(level.panels_of_width(usize::MAX, usize::MAX).unwrap().width(0), usize::MAX, "{level}");
     }
 }
 
@@ -77,11 +77,12 @@ fn panels_read_as_the_matrix_they_were_cut_from() {
     let (rows, columns) = (5, 57);
     let matrix = paint(rows * columns, 1);
     let view = View::new(&matrix, rows, columns).unwrap();
-    let layouts =
-        levels().into_iter().flat_map(|level| [7, 8, 16, 49].map(|width| level.panels_of_width(columns, width)));
+    let layouts = levels()
+        .into_iter()
+        .flat_map(|level| [7, 8, 16, 49].map(|width| level.panels_of_width(columns, width).unwrap()));
     for layout in layouts.chain(levels().into_iter().map(|level| level.panels(columns))) {
         let mut data = vec![f32::NAN; rows * layout.padded()];
-        layout.cut(&view, &mut data).unwrap();
+        layout.to_panels(&view, &mut data).unwrap();
         let whole = Panels::new(&data, rows, layout).unwrap();
         for (row_range, column_range) in [(0..5, 0..57), (1..4, 3..50), (2..5, 8..16), (4..5, 56..57), (5..5, 9..9)] {
             let panels = whole.row_range(row_range.clone()).unwrap().column_range(column_range.clone()).unwrap();
@@ -91,12 +92,12 @@ fn panels_read_as_the_matrix_they_were_cut_from() {
                 assert!(panels.column(column).iter().eq((0..panels.rows()).map(|row| at(row, column))), "{layout:?}");
             }
             let mut next = 0;
-            for piece in panels.pieces() {
-                assert_eq!(piece.first, next);
-                for (row, column) in (0..panels.rows()).flat_map(|row| (0..piece.columns).map(move |c| (row, c))) {
-                    assert_eq!(piece.data[row * piece.step + column], at(row, piece.first + column), "{layout:?}");
+            for slice in panels.slices() {
+                assert_eq!(slice.first, next);
+                for (row, column) in (0..panels.rows()).flat_map(|row| (0..slice.columns).map(move |c| (row, c))) {
+                    assert_eq!(slice.data[row * slice.step + column], at(row, slice.first + column), "{layout:?}");
                 }
-                next = piece.first + piece.columns;
+                next = slice.first + slice.columns;
             }
             assert_eq!(next, panels.columns());
             for row in 0..panels.rows() {

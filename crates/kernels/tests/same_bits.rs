@@ -11,7 +11,7 @@ fn run_all(level: Level, x: &[f32], n: usize) -> Vec<Vec<f32>> {
     let x_view = View::new(x, rows, n).unwrap();
     let (gamma, beta, bias) = (paint(rows, 2), paint(rows, 3), paint(rows, 4));
     let weight = paint(rows * rows, 5);
-    let mut buffer = vec![0.0; PackedMatrix::packed_len(rows, rows)];
+    let mut buffer = vec![0.0; PackedMatrix::<f32>::packed_len(rows, rows)];
     let packed = PackedMatrix::pack(&View::new(&weight, rows, rows).unwrap(), &mut buffer).unwrap();
 
     let mut normed = vec![0.0; rows * n];
@@ -36,7 +36,7 @@ fn run_all(level: Level, x: &[f32], n: usize) -> Vec<Vec<f32>> {
     let mut out = vec![0.0; rows * n];
     let mut scratch = vec![0.0; attention_scratch_len(keys)];
     let (k, v) = (Panels::single(&k, rows, keys).unwrap(), Panels::single(&v, rows, keys).unwrap());
-    let operands = Attention { q: x_view, k, v, scale: 0.3, bias: None, mask: None };
+    let operands = Attention::new(x_view, k, v, 0.3).unwrap();
     attention(level, &operands, &mut ViewMut::new(&mut out, rows, n).unwrap(), &mut scratch).unwrap();
     results.push(out);
     // A shuffled right factor is gathered, not handed to matrixmultiply.
@@ -97,19 +97,25 @@ fn a_query_does_not_depend_on_its_block() {
             let mut scratch = vec![f32::NAN; attention_scratch_len(keys)];
             let mut run = |layout: PanelLayout, first: usize, last: usize| {
                 let mut data = vec![f32::NAN; (d + dv) * layout.padded()];
-                layout.cut(&View::new(&rows, d + dv, keys).unwrap(), &mut data).unwrap();
+                layout.to_panels(&View::new(&rows, d + dv, keys).unwrap(), &mut data).unwrap();
                 let panels = Panels::new(&data, d + dv, layout).unwrap();
                 let (k, v) = (panels.row_range(0..d).unwrap(), panels.row_range(d..d + dv).unwrap());
                 let [bias, mask] = [bias, mask].map(|x| x.column_range(first..last).ok());
                 let q = q.column_range(first..last).unwrap();
                 let mut out = vec![0.0; dv * (last - first)];
                 let mut view = ViewMut::new(&mut out, dv, last - first).unwrap();
-                attention(level, &Attention { q, k, v, scale: 0.6, bias, mask }, &mut view, &mut scratch).unwrap();
+                attention(
+                    level,
+                    &Attention::new(q, k, v, 0.6).and_then(|x| x.with_bias(bias)?.with_mask(mask)).unwrap(),
+                    &mut view,
+                    &mut scratch,
+                )
+                .unwrap();
                 same_nan(&out)
             };
             let single = PanelLayout::single(keys);
             let all = run(single, 0, queries);
-            for layout in [single, level.panels(keys), level.panels_of_width(keys, 6)] {
+            for layout in [single, level.panels(keys), level.panels_of_width(keys, 6).unwrap()] {
                 for count in 1..=20 {
                     for first in (0..=queries - count).step_by(count.max(3)) {
                         let expected: Vec<u32> =
@@ -135,12 +141,13 @@ fn a_sum_over_tokens_does_not_depend_on_the_cut() {
         let mut fused: Option<Vec<u32>> = None;
         for level in levels() {
             let widths = (1..=8).map(|vectors| vectors * level.lanes());
-            let layouts =
-                levels().into_iter().flat_map(|other| widths.clone().map(move |w| other.panels_of_width(tokens, w)));
+            let layouts = levels()
+                .into_iter()
+                .flat_map(|other| widths.clone().map(move |w| other.panels_of_width(tokens, w).unwrap()));
             let mut portable: Option<Vec<u32>> = None;
             for layout in layouts.chain([level.panels(tokens), PanelLayout::single(tokens)]) {
                 let mut data = vec![f32::NAN; rows * layout.padded()];
-                layout.cut(&View::new(&matrix, rows, tokens).unwrap(), &mut data).unwrap();
+                layout.to_panels(&View::new(&matrix, rows, tokens).unwrap(), &mut data).unwrap();
                 let panels = Panels::new(&data, rows, layout).unwrap();
                 let mut out = vec![f32::NAN; rows * rows];
                 token_products(level, &panels, &panels, &mut out).unwrap();
@@ -157,11 +164,13 @@ fn a_sum_of_negative_zeros_has_one_sign() {
     for tokens in 1..=50 {
         let x: Vec<f32> = [1e-30, -1e-30].into_iter().flat_map(|x| vec![x; tokens]).collect();
         for level in fused_levels() {
-            for layout in
-                [level.panels(tokens), level.panels_of_width(tokens, level.lanes()), PanelLayout::single(tokens)]
-            {
+            for layout in [
+                level.panels(tokens),
+                level.panels_of_width(tokens, level.lanes()).unwrap(),
+                PanelLayout::single(tokens),
+            ] {
                 let mut data = vec![f32::NAN; 2 * layout.padded()];
-                layout.cut(&View::new(&x, 2, tokens).unwrap(), &mut data).unwrap();
+                layout.to_panels(&View::new(&x, 2, tokens).unwrap(), &mut data).unwrap();
                 let panels = Panels::new(&data, 2, layout).unwrap();
                 let mut out = [f32::NAN; 4];
                 token_products(level, &panels, &panels, &mut out).unwrap();

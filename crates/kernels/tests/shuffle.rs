@@ -1,6 +1,6 @@
 //! The channel-shuffle view against cat, reshape, transpose and reshape done by copying.
 
-use kernels::{ChannelOrder, Error, View, ViewMut, materialise};
+use kernels::{ChannelOrder, Error, View, ViewMut, to_contiguous};
 use proptest::prelude::*;
 
 /// `x.reshape(groups, n / groups).transpose().reshape(n)`, as PyTorch code writes the shuffle.
@@ -50,13 +50,13 @@ proptest! {
         let rows: Vec<&[f32]> = x.chunks(tokens).collect();
         let copied = groups.iter().fold(rows, |rows, &g| shuffle_by_copying(&rows, g)).concat();
         let mut found = vec![f32::NAN; n * tokens];
-        materialise(&view, &mut ViewMut::new(&mut found, n, tokens).unwrap()).unwrap();
+        to_contiguous(&view, &mut ViewMut::new(&mut found, n, tokens).unwrap()).unwrap();
         prop_assert_eq!(&found, &copied);
         // Token-major: columns are channels.
         let view = groups.iter().fold(View::new(&x, tokens, n).unwrap(), |view, &g| view.shuffle_columns(g).unwrap());
         let shuffle = |row: &[f32]| groups.iter().fold(row.to_vec(), |row, &g| shuffle_by_copying(&row, g));
         let copied: Vec<f32> = x.chunks(n).flat_map(shuffle).collect();
-        materialise(&view, &mut ViewMut::new(&mut found, tokens, n).unwrap()).unwrap();
+        to_contiguous(&view, &mut ViewMut::new(&mut found, tokens, n).unwrap()).unwrap();
         prop_assert_eq!(&found, &copied);
     }
 

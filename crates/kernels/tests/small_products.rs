@@ -67,7 +67,7 @@ fn every_size_at_every_level_with_every_epilogue() {
         for level in levels() {
             let expected: Vec<_> = (0..EPILOGUES).map(|epilogue| x.chains(level, epilogue)).collect();
             for rows in 1..=ROWS {
-                let mut buffer = vec![f32::NAN; PackedMatrix::packed_len(rows, depth)];
+                let mut buffer = vec![f32::NAN; PackedMatrix::<f32>::packed_len(rows, depth)];
                 let weight = PackedMatrix::pack(&View::new(&x.weight, rows, depth).unwrap(), &mut buffer).unwrap();
                 for columns in 1..=COLUMNS {
                     let first = columns % 4;
@@ -97,7 +97,7 @@ fn few_columns_of_large_weights_are_those_of_many() {
     let (rows, depth, wide) = (701, 400, 101);
     let (weight, tokens, bias) = (paint(rows * depth, 1), paint(depth * wide, 2), paint(rows, 3));
     let before = paint(rows * wide, 4);
-    let mut buffer = vec![f32::NAN; PackedMatrix::packed_len(rows, depth)];
+    let mut buffer = vec![f32::NAN; PackedMatrix::<f32>::packed_len(rows, depth)];
     let weight = PackedMatrix::pack(&View::new(&weight, rows, depth).unwrap(), &mut buffer).unwrap();
     let tokens = View::new(&tokens, depth, wide).unwrap();
     let residual = Epilogue::Residual { bias: &bias, scale: 0.7 };
@@ -130,7 +130,7 @@ fn every_size_into_shuffled_rows() {
     for level in levels() {
         let chains = Operands { before: reordered(&x.before, order), ..Operands::new(depth) }.chains(level, 3);
         for rows in 1..=ROWS {
-            let mut buffer = vec![f32::NAN; PackedMatrix::packed_len(rows, depth)];
+            let mut buffer = vec![f32::NAN; PackedMatrix::<f32>::packed_len(rows, depth)];
             let weight = PackedMatrix::pack(&View::new(&x.weight, rows, depth).unwrap(), &mut buffer).unwrap();
             for columns in 1..=COLUMNS {
                 let mut out = x.before.clone();

@@ -6,6 +6,7 @@
 mod common;
 
 use common::{levels, paint, same_nan};
+use kernels::internal::{add_gathered_columns, gather_columns};
 use kernels::*;
 use proptest::prelude::*;
 
@@ -116,15 +117,15 @@ impl Head {
         if let Some(mask) = &mut mask {
             mask.data.iter_mut().for_each(|x| *x = if *x < -0.3 { f32::NEG_INFINITY } else { 0.0 });
         }
-        let layout = self.panels.map_or(PanelLayout::single(keys), |width| level.panels_of_width(keys, width));
+        let layout = self.panels.map_or(PanelLayout::single(keys), |width| level.panels_of_width(keys, width).unwrap());
         let mut data = vec![f32::NAN; (d + dv) * layout.padded()];
-        layout.cut(&plain(&paint((d + dv) * keys, 4), [d + dv, keys]), &mut data).unwrap();
+        layout.to_panels(&plain(&paint((d + dv) * keys, 4), [d + dv, keys]), &mut data).unwrap();
         let stored = Panels::new(&data, d + dv, layout).unwrap();
         let (k, v) = (stored.row_range(0..d).unwrap(), stored.row_range(d..d + dv).unwrap());
         let run = |q: View, bias: Option<View>, mask: Option<View>| {
             result([dv, queries], |out, garbage| {
                 let mut scratch: Vec<f32> = (0..attention_scratch_len(keys)).map(garbage).collect();
-                attention(level, &Attention { q, k, v, scale: 0.7, bias, mask }, out, &mut scratch)
+                attention(level, &Attention::new(q, k, v, 0.7)?.with_bias(bias)?.with_mask(mask)?, out, &mut scratch)
             })
         };
         let (bias, mask) = (bias.as_ref(), mask.as_ref());
@@ -166,7 +167,8 @@ fn a_bias_repeated_for_every_key_cancels() {
             let repeated = Operand::new([keys, queries], Stride::Repeated, 3);
             let run = |bias: Option<View>| {
                 let (mut out, mut scratch) = (vec![0.0; d * queries], vec![f32::NAN; attention_scratch_len(keys)]);
-                let operands = Attention { q: plain(&q, [d, queries]), k, v: k, scale: 0.5, bias, mask: None };
+                let operands =
+                    Attention::new(plain(&q, [d, queries]), k, k, 0.5).and_then(|x| x.with_bias(bias)).unwrap();
                 attention(level, &operands, &mut ViewMut::new(&mut out, d, queries).unwrap(), &mut scratch).unwrap();
                 out
             };
@@ -196,9 +198,9 @@ proptest! {
         [m, k, n] in [1_usize..40, 1..20, 1..65], rows in strides(), weight in [0_usize..9, 0..9], epilogue in 0_usize..4,
     ) {
         let (a, b) = (Operand::with_strides([m, k], weight, 1), Operand::new([k, n], rows, 2));
-        let mut buffer = vec![f32::NAN; PackedMatrix::packed_len(m, k)];
+        let mut buffer = vec![f32::NAN; PackedMatrix::<f32>::packed_len(m, k)];
         let packed = PackedMatrix::pack(&a.view(), &mut buffer).unwrap();
-        let mut buffer = vec![0.0; PackedMatrix::packed_len(m, k)];
+        let mut buffer = vec![0.0; PackedMatrix::<f32>::packed_len(m, k)];
         let of_copy = PackedMatrix::pack(&plain(&a.copy(), [m, k]), &mut buffer).unwrap();
         let bias = paint(m, 3);
         let copy = b.copy();
@@ -222,7 +224,7 @@ proptest! {
         let x = Operand::new([channels, tokens], rows, 1);
         let copy = x.copy();
         let (gamma, beta) = (paint(channels, 2), paint(channels, 3));
-        let mut buffer = vec![0.0; PackedMatrix::packed_len(features, channels)];
+        let mut buffer = vec![0.0; PackedMatrix::<f32>::packed_len(features, channels)];
         let w = PackedMatrix::pack(&plain(&paint(features * channels, 4), [features, channels]), &mut buffer).unwrap();
         for level in levels() {
             let norm = |x: View| result(x.shape(), |out, _| layer_norm(level, &x, &gamma, &beta, 1e-6, out));
@@ -237,7 +239,7 @@ proptest! {
         let scores = paint(keys * queries, 1);
         for level in levels() {
             let weights = result([keys, queries], |out, _| {
-                materialise(&plain(&scores, [keys, queries]), out)?;
+                to_contiguous(&plain(&scores, [keys, queries]), out)?;
                 softmax(level, out)
             });
             let mut expected = scores.clone();
@@ -262,10 +264,10 @@ proptest! {
             let found: Vec<f32> = found.into_iter().map(f32::from_bits).collect();
             prop_assert_eq!(&found, &expected, "{}", level);
         }
-        prop_assert!(result([k, n], |out, _| materialise(&b.view(), out)) == same_nan(&b_copy));
+        prop_assert!(result([k, n], |out, _| to_contiguous(&b.view(), out)) == same_nan(&b_copy));
         let layout = Level::PORTABLE.panels(n);
         let mut data = vec![f32::NAN; k * layout.padded()];
-        layout.cut(&b.view(), &mut data).unwrap();
+        layout.to_panels(&b.view(), &mut data).unwrap();
         let panels = Panels::new(&data, k, layout).unwrap();
         for c in 0..n {
             prop_assert!(panels.column(c).iter().eq((0..k).map(|r| b_copy[r * n + c])));
@@ -291,12 +293,12 @@ fn operands_without_values_return_at_once() {
     let none = PackedMatrix::from_packed(0, 0, &[]).unwrap();
     let packed = PackedMatrix::pack(&tall, &mut []).unwrap();
     assert_eq!(packed.shape(), [MANY, 0]);
-    materialise(&wide, &mut wide_mut()).unwrap();
-    materialise(&tall, &mut tall_mut()).unwrap();
-    layout.cut(&wide, &mut []).unwrap();
-    Level::PORTABLE.panels(MANY).cut(&wide, &mut []).unwrap();
-    gather_columns(&no_rows, 0..0, 0..MANY, &mut wide_mut());
-    add_gathered_columns(1.0, &no_rows, 0..MANY, &mut wide_mut());
+    to_contiguous(&wide, &mut wide_mut()).unwrap();
+    to_contiguous(&tall, &mut tall_mut()).unwrap();
+    layout.to_panels(&wide, &mut []).unwrap();
+    Level::PORTABLE.panels(MANY).to_panels(&wide, &mut []).unwrap();
+    gather_columns(&no_rows, 0..0, 0..MANY, &mut wide_mut()).unwrap();
+    add_gathered_columns(1.0, &no_rows, 0..MANY, &mut wide_mut()).unwrap();
     for level in levels() {
         softmax(level, &mut wide_mut()).unwrap();
         softmax(level, &mut tall_mut()).unwrap();
@@ -310,10 +312,10 @@ fn operands_without_values_return_at_once() {
         token_products(level, &no_rows, &no_rows, &mut []).unwrap();
         gelu(level, &mut []);
         let one = Panels::single(&[], 0, 1).unwrap();
-        let operands = Attention { q: wide, k: one, v: one, scale: 1.0, bias: None, mask: None };
+        let operands = Attention::new(wide, one, one, 1.0).unwrap();
         let mut scratch = vec![0.0; attention_scratch_len(1)];
         attention(level, &operands, &mut wide_mut(), &mut scratch).unwrap();
-        let no_keys = Attention { q: tall, k: no_columns, v: no_columns, ..operands };
+        let no_keys = Attention::new(tall, no_columns, no_columns, 1.0).unwrap();
         attention(level, &no_keys, &mut tall_mut(), &mut []).unwrap();
     }
 }

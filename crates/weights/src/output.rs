@@ -101,17 +101,10 @@ impl Output {
         let Output { label, out, bytes, .. } = self;
         let sink = out.into_inner().map_err(|e| write_failed(&label, e.into_error()))?;
         match sink {
-            Sink::File { temporary, target } => {
-                // Errors that a file system finds when it writes, such as a full quota, are found before the old file is
-                // gone.
-                temporary.file().sync_all().map_err(|e| write_failed(&label, e))?;
-                let advice = "name another file; one that is mounted by itself, as containers do, cannot be replaced";
-                temporary
-                    .rename_to(&target)
-                    .map_err(|e| Error::io(&label, "put the new file in its place", e, advice))?;
-            }
-            Sink::Through { spool, device } => send(spool, device).map_err(|e| write_failed(&label, e))?,
+            Sink::File { temporary, target } => temporary.rename_to(&target),
+            Sink::Through { spool, device } => send(spool, device),
         }
+        .map_err(|e| write_failed(&label, e))?;
         Ok(bytes)
     }
 

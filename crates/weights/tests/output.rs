@@ -111,7 +111,7 @@ fn a_place_that_is_taken_meanwhile_is_an_error_without_a_trace() {
     output.write_all(b"new").unwrap();
     fs::create_dir(&path).unwrap();
     let error = output.finish().unwrap_err().to_string();
-    assert!(error.starts_with(&format!("{}: cannot put the new file in its place: ", path.display())), "{error}");
+    assert!(error.starts_with(&format!("{}: cannot write: ", path.display())), "{error}");
     assert_eq!(names(folder.path()), ["x"]);
     // A file is replaced, as one that was there before.
     fs::remove_dir(&path).unwrap();

@@ -103,25 +103,6 @@ fn doubles_that_f32_cannot_hold_are_all_told() {
 }
 
 #[test]
-fn whole_numbers_are_no_values() {
-    let bytes = raw(r#"{"x":{"dtype":"I32","shape":[1],"data_offsets":[0,4]}}"#, &[0; 4]);
-    let error = TensorFile::from_bytes(&bytes).unwrap().tensor("x").unwrap_err().to_string();
-    assert!(error.contains("`x` is wrongly typed: expected F32, F16, BF16 or F64, found I32 [1]"), "{error}");
-}
-
-#[test]
-fn tensors_of_whole_cache_lines_begin_on_one_whatever_is_written_with_them() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("x");
-    write_tensors(&path, &[("odd", &[3], &[1.0; 3]), ("lines", &[2, 16], &[2.0; 32])]).unwrap();
-    let bytes = aligned(&std::fs::read(&path).unwrap(), 0);
-    let file = TensorFile::from_bytes(&bytes).unwrap();
-    assert_eq!((&*file.tensor("odd").unwrap(), &*file.tensor("lines").unwrap()), (&[1.0; 3][..], &[2.0; 32][..]));
-    let (header, metadata) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
-    assert_eq!((8 + header + metadata.info("lines").unwrap().data_offsets.0) % 64, 0);
-}
-
-#[test]
 fn metadata_that_is_null_is_none() {
     let file = raw(r#"{"__metadata__":null,"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#, &[0; 4]);
     safetensors::SafeTensors::deserialize(&file).unwrap();

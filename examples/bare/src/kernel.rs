@@ -50,7 +50,7 @@ pub unsafe extern "C" fn bare_layer_norm(
 pub extern "C" fn bare_packed_len(rows: usize, columns: usize) -> usize {
     // The packed form rounds rows up to at most 8 more.
     match len(&[rows.saturating_add(8), columns]) {
-        Ok(_) => PackedMatrix::packed_len(rows, columns),
+        Ok(_) => PackedMatrix::<f32>::packed_len(rows, columns),
         Err(_) => 0,
     }
 }
@@ -135,7 +135,7 @@ pub unsafe extern "C" fn bare_attention(
         // SAFETY: as above.
         let (out, scratch) = unsafe { (write(out, values)?, write(scratch, scratch_len)?) };
         let (k, v) = (Panels::single(k, head_dim, tokens)?, Panels::single(v, head_dim, tokens)?);
-        let operands = Attention { q: View::new(q, head_dim, tokens)?, k, v, scale, bias: None, mask: None };
+        let operands = Attention::new(View::new(q, head_dim, tokens)?, k, v, scale)?;
         Ok(attention(Level::detect(), &operands, &mut ViewMut::new(out, head_dim, tokens)?, scratch)?)
     })
 }

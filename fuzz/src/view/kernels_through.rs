@@ -37,13 +37,13 @@ impl Operation {
                     check(out, shape, &view, &plain, |x, out| layer_norm(level, x, &gamma, &beta, 1e-6, out));
                 }
                 Operation::Softmax => check(out, shape, &view, &plain, |x, out| {
-                    kernels::materialise(x, out)?;
+                    kernels::to_contiguous(x, out)?;
                     softmax(level, out)
                 }),
                 Operation::PackedMatmul { rows: m, epilogue } => {
                     let m = usize::from(m % 40);
                     let (a, bias) = (paint(m * rows, 4), paint(m, 5));
-                    let mut buffer = vec![0.0; PackedMatrix::packed_len(m, rows)];
+                    let mut buffer = vec![0.0; PackedMatrix::<f32>::packed_len(m, rows)];
                     let a = View::new(&a, m, rows).expect("its own size");
                     let a = PackedMatrix::pack(&a, &mut buffer).expect("its own length");
                     let epilogue = match epilogue % 4 {
@@ -72,7 +72,7 @@ impl Operation {
                         [bias, mask].map(|stride| stride.map(|stride| Added::new(keys, columns, stride)));
                     let mut scratch = vec![f32::NAN; attention_scratch_len(keys)];
                     let mut attend = |q: &View, bias: Option<View>, mask: Option<View>, out: &mut ViewMut| {
-                        let operands = Attention { q: *q, k, v, scale: 0.25, bias, mask };
+                        let operands = Attention::new(*q, k, v, 0.25)?.with_bias(bias)?.with_mask(mask)?;
                         attention(level, &operands, out, &mut scratch)
                     };
                     let copies = [&bias, &mask].map(|added| added.as_ref().map(Added::copy));
@@ -121,7 +121,7 @@ fn compare(
         Err(Error::RowsNotContiguous { .. }) => {
             assert!(!view.has_contiguous_rows() || !out.has_contiguous_rows());
         }
-        Err(Error::RowsNotEven { .. }) => {}
+        Err(Error::RowsNotStrided { .. }) => {}
         Err(error) => panic!("{error}"),
     });
 }

@@ -1,7 +1,8 @@
 //! Levels to test, painted inputs and comparison, shared by the integration tests.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-use kernels::{Level, reference};
+use kernels::Level;
+use kernels::testing::reference;
 
 /// The levels of this CPU. `KERNELS_REQUIRE=avx2,avx512` makes a missing one fail, so that no test passes by absence.
 pub fn levels() -> Vec<Level> {

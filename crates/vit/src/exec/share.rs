@@ -20,7 +20,7 @@ pub(crate) fn layout(level: Level, threads: usize, tokens: usize) -> PanelLayout
     const NARROWEST: usize = 4;
     let share = whole_if_nearly(tokens.div_ceil(threads).max(NARROWEST), level.lanes());
     match threads > 1 && share <= WIDEST {
-        true => level.panels_of_width(tokens, share),
+        true => level.panels_of_width(tokens, share).expect("panels with columns"),
         false => level.panels(tokens),
     }
 }
@@ -37,7 +37,9 @@ pub(crate) fn layout_of_vectors(level: Level, threads: usize, tokens: usize) -> 
     if usual.count() >= threads {
         return usual;
     }
-    level.panels_of_width(tokens, tokens.div_ceil(threads).next_multiple_of(level.lanes()))
+    level
+        .panels_of_width(tokens, tokens.div_ceil(threads).next_multiple_of(level.lanes()))
+        .expect("panels with columns")
 }
 
 /// Work on the panels of a matrix, one at a time: `(panel, its columns, scratch)`.
@@ -238,7 +240,7 @@ mod tests {
             let executor = NewThreads(threads);
             let pass = pass(&executor);
             for tokens in [1, 4, 21, 50] {
-                let layout = level.panels_of_width(tokens, 4);
+                let layout = level.panels_of_width(tokens, 4).expect("panels with columns");
                 let (mut data, mut scratch) = (vec![0.0; ROWS * layout.padded()], vec![0.0; 3 * threads]);
                 let work = |panel: usize, mut x: ViewMut, scratch: &mut [f32]| {
                     assert!(scratch.len() >= 3);
@@ -269,7 +271,7 @@ mod tests {
         for threads in 1..=9 {
             let executor = NewThreads(threads);
             let pass = pass(&executor);
-            let layout = level.panels_of_width(50, 4);
+            let layout = level.panels_of_width(50, 4).expect("panels with columns");
             let (mut first, mut second) = (vec![0.0; layout.padded()], vec![0.0; 3 * layout.padded()]);
             let matrices = [Matrix { rows: 1, data: &mut first }, Matrix { rows: 3, data: &mut second }];
             let work = |panel: usize, matrices: [ViewMut; 2], _: &mut [f32]| {

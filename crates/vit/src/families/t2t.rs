@@ -52,7 +52,7 @@ impl Plan {
             intermediates: layouts.map(|layout| aligned(rows * layout.padded())),
             results: layouts.map(|layout| aligned(T2T_WIDTH * layout.padded())),
             layouts,
-            products: aligned(VALUES * FEATURES) + aligned(PackedMatrix::packed_len(VALUES, FEATURES)),
+            products: aligned(VALUES * FEATURES) + aligned(PackedMatrix::<f32>::packed_len(VALUES, FEATURES)),
         }
     }
 

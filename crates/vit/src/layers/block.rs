@@ -3,7 +3,7 @@
 
 use core::ops::Range;
 
-use kernels::{Attention, Error, Panels, View, ViewMut, attention, materialise};
+use kernels::{Attention, Error, Panels, View, ViewMut, attention, to_contiguous};
 
 use super::linear::Linear;
 use super::norm::Norm;
@@ -115,7 +115,7 @@ impl Block<Reader<'_>> {
         for head in 0..self.shape.heads {
             let mut rows = qkv.reborrow().row_range(self.part_rows(part, head))?;
             let mut copy = pass.matrix(scratch, rows.rows(), rows.columns())?;
-            materialise(&rows.as_view(), &mut copy)?;
+            to_contiguous(&rows.as_view(), &mut copy)?;
             norm.run(pass, &copy.as_view(), self.shape.eps, &mut rows)?;
         }
         Ok(())
@@ -131,7 +131,7 @@ impl Block<Reader<'_>> {
     ) -> Result<Attention<'a>, Error> {
         let scale = 1.0 / libm::sqrtf(self.head_rows(head).len() as f32);
         let (k, v) = (kv.row_range(self.part_rows(1, head))?, kv.row_range(self.part_rows(2, head))?);
-        Ok(Attention { q: q.row_range(self.part_rows(0, head))?, k, v, scale, bias, mask })
+        Attention::new(q.row_range(self.part_rows(0, head))?, k, v, scale)?.with_bias(bias)?.with_mask(mask)
     }
 
     /// The rows of one head in a part of the projection: queries, keys or values.
@@ -155,8 +155,7 @@ impl Block<Reader<'_>> {
         scratch: &mut [f32],
     ) -> Result<(), Error> {
         attention(pass.level, operands, context, scratch)?;
-        let [queries, keys] = [operands.q.columns(), operands.k.columns()];
-        pass.done(Operation::Attention, (operands.k.rows() + operands.v.rows()) * queries * keys);
+        pass.done(Operation::Attention, operands.macs());
         Ok(())
     }
 

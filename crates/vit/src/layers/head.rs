@@ -1,6 +1,7 @@
 //! From the last block's tokens to logits: final norm, pooling, classifier.
 
-use kernels::{Error, PARTIAL_SUMS, View, ViewMut, sum_in_pairs};
+use kernels::internal::{PARTIAL_SUMS, sum_in_pairs};
+use kernels::{Error, View, ViewMut};
 
 use super::linear::Linear;
 use super::norm::Norm;

@@ -3,7 +3,8 @@
 use core::fmt;
 use core::ops::Range;
 
-use kernels::{ChannelOrder, Error, PanelLayout, Panels, View, ViewMut, gather_columns};
+use kernels::internal::gather_columns;
+use kernels::{ChannelOrder, Error, PanelLayout, Panels, View, ViewMut};
 
 #[cfg(feature = "swin")]
 use super::window::WindowOrder;
@@ -46,8 +47,7 @@ impl<'a> Stream<'a> {
         out: &mut ViewMut,
     ) -> Result<(), Error> {
         let rows = channels.map(|position| self.order.channel(position));
-        gather_columns(&self.panels()?, rows, places, out);
-        Ok(())
+        gather_columns(&self.panels()?, rows, places, out)
     }
 
     /// Writes tokens x channels, row-major, both in logical order.

@@ -48,7 +48,7 @@ impl Windows {
             {
                 run.len += 1;
             }
-            let (data, width) = out.even_rows_mut().expect("a row-major matrix");
+            let (data, width) = out.strided_rows_mut().expect("a row-major matrix");
             self.unfold_run(map, &run, &mut Target { data, width });
         }
     }
@@ -71,7 +71,7 @@ impl Windows {
 
     /// An image's patches: they lie side by side in each of its rows, so that 4 columns of theirs can be read in one go.
     fn copy_patches(&self, map: &Panels, run: &Run, out: &mut Target) {
-        let (image, step) = map.panel(0).even_rows().expect("a panel is row-major");
+        let (image, step) = map.panel(0).strided_rows().expect("a panel is row-major");
         let ([top, left], kernel, width) = (run.corner, self.kernel, out.width);
         for channel in 0..map.rows() {
             for y in 0..kernel {
@@ -114,19 +114,19 @@ impl Windows {
         for y in 0..kernel {
             let Some(row) = self.row(y, run) else { continue };
             let pixels = map.column_range(row * side + seen.start..row * side + seen.end).expect("pixels of the map");
-            for piece in pixels.pieces() {
-                let first = seen.start + piece.first;
-                let columns = first..first + piece.columns;
+            for slice in pixels.slices() {
+                let first = seen.start + slice.first;
+                let columns = first..first + slice.columns;
                 for x in 0..kernel {
                     let start = windows.windows_before(columns.start, x, run);
                     let len = windows.windows_before(columns.end, x, run) - start;
                     if len > 0 {
-                        let from = &piece.data[left + start * stride + x - padding - columns.start..];
+                        let from = &slice.data[left + start * stride + x - padding - columns.start..];
                         let out = &mut out.from(y * kernel + x, run)[start..];
                         copy_rows::<STRIDE>(
                             stride,
                             [map.rows(), len],
-                            (from, piece.step),
+                            (from, slice.step),
                             (out, kernel * kernel * width),
                         );
                     }
@@ -238,7 +238,7 @@ mod tests {
             // The same map in panels.
             let layout = Level::PORTABLE.panels(side * side);
             let mut cut = vec![f32::NAN; channels * layout.padded()];
-            layout.cut(&View::new(&map, channels, side * side).unwrap(), &mut cut).unwrap();
+            layout.to_panels(&View::new(&map, channels, side * side).unwrap(), &mut cut).unwrap();
             let single = Panels::single(&map, channels, side * side).unwrap();
             let in_panels = Panels::new(&cut, channels, layout).unwrap();
             for source in [single, in_panels] {

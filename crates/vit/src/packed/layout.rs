@@ -79,7 +79,7 @@ impl Layout for Length {
 
     fn matrices<const N: usize>(&mut self, _: TensorName, shape: &[usize]) -> [(); N] {
         let [rows, columns] = matrix_shape(shape);
-        self.0 += aligned(PackedMatrix::packed_len(rows, columns));
+        self.0 += aligned(PackedMatrix::<f32>::packed_len(rows, columns));
         [(); N]
     }
 }
@@ -112,7 +112,7 @@ impl<'w> Layout for Reader<'w> {
         let [rows, columns] = matrix_shape(shape);
         debug_assert!(N == 1 || rows == N * aligned(rows / N));
         core::array::from_fn(|_| {
-            let packed = self.take(PackedMatrix::packed_len(rows / N, columns));
+            let packed = self.take(PackedMatrix::<f32>::packed_len(rows / N, columns));
             PackedMatrix::from_packed(rows / N, columns, packed).expect("the slice has the packed length")
         })
     }

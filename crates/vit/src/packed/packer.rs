@@ -77,7 +77,7 @@ impl<T: Tensors> Layout for Packer<'_, T> {
 
     fn matrices<const N: usize>(&mut self, name: TensorName, shape: &[usize]) -> [(); N] {
         let [rows, columns] = matrix_shape(shape);
-        let slice = self.take(PackedMatrix::packed_len(rows, columns));
+        let slice = self.take(PackedMatrix::<f32>::packed_len(rows, columns));
         if let Some(values) = self.tensors.tensor(name, shape) {
             View::new(values, rows, columns)
                 .and_then(|matrix| PackedMatrix::pack(&matrix, slice))

@@ -73,6 +73,8 @@ impl Temporary {
 
     /// Gives the file its name, in place of whatever regular file has it.
     pub(super) fn rename_to(self, target: &Path) -> io::Result<()> {
+        // Errors that a file system finds when it writes, such as a full quota, are found before the old file is gone.
+        self.file().sync_all()?;
         match self {
             #[cfg(target_os = "linux")]
             Temporary::Unnamed(file) => unnamed::link(&file, target),

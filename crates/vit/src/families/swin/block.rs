@@ -1,6 +1,7 @@
 //! One block of a stage: attention in windows, then the MLP.
 
-use kernels::{ChannelOrder, Error, Panels, View, ViewMut, add_gathered_columns, attention_scratch_len};
+use kernels::internal::add_gathered_columns;
+use kernels::{ChannelOrder, Error, Panels, View, ViewMut, attention_scratch_len};
 
 use super::stage::{StageRun, has_whole_windows};
 use super::weights::StageBlock;
@@ -69,7 +70,7 @@ impl BlockRun<'_, '_> {
         stage.for_each_panel(stage.stage.channels, stream, workspaces, &|panel, x, workspace| {
             let mut x = x.reorder_rows(self.order)?.row_range(0..dim)?;
             let places = self.windows.places(stage.windows(0).tokens(stage.places(panel)));
-            add_gathered_columns(self.weights.block.alpha(), &shifted, places, &mut x);
+            add_gathered_columns(self.weights.block.alpha(), &shifted, places, &mut x)?;
             stage.pass.done(Operation::Gather, 0);
             Ok(self.weights.block.mlp(stage.pass, &mut x, workspace)?)
         })
@@ -128,7 +129,7 @@ impl BlockRun<'_, '_> {
             let projected = Projected { qkv, start: 0 };
             return self.attend(panel, &qkv.panel(panel), &projected, workspace.narrow, workspace.wide);
         }
-        let layout = self.stage.pass.level.panels_of_width(places.len(), places.len());
+        let layout = self.stage.pass.level.panels_of_width(places.len(), places.len()).expect("panels with columns");
         let rows = 3 * self.stage.stage.dim;
         let (qkv, scratch) = workspace.wide.split_at_mut(rows * layout.padded());
         self.project(panel, input, &mut layout.view_mut(0, qkv, rows)?, workspace.narrow, scratch)?;

@@ -27,7 +27,9 @@ pub(super) fn layout(level: Level, threads: usize, stage: &Stage) -> PanelLayout
     }
     let window = stage.window * stage.window;
     let windows_a_thread = stage.tokens() / window / threads;
-    level.panels_of_width(stage.tokens(), windows_a_thread.min((TOKENS / window).max(1)) * window)
+    level
+        .panels_of_width(stage.tokens(), windows_a_thread.min((TOKENS / window).max(1)) * window)
+        .expect("panels with columns")
 }
 
 /// Whether a stage has a window for each thread, so that panels are whole windows.

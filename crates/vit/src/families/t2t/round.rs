@@ -165,10 +165,10 @@ impl Round<Reader<'_>> {
         let (k, v) = (intermediate.row_range(KEYS)?, intermediate.row_range(ATTENDED)?);
         let mut context = pass.matrix(workspace.narrow, T2T_WIDTH, x.columns())?;
         let scale = 1.0 / libm::sqrtf(self.inputs as f32);
-        let operands = Attention { q: x.as_view(), k, v, scale, bias: None, mask: None };
+        let operands = Attention::new(x.as_view(), k, v, scale)?;
         attention(pass.level, &operands, &mut context, workspace.wide)?;
         pass.done(Operation::Attention, 2 * T2T_WIDTH * x.columns() * k.columns());
-        kernels::materialise(&v.panel(panel), x)?;
+        kernels::to_contiguous(&v.panel(panel), x)?;
         self.proj.run_residual(pass, Operation::Projection, &context.as_view(), 1.0, x)
     }
 

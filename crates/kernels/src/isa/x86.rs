@@ -1,0 +1,5 @@
+//! Levels of x86-64.
+
+pub(super) mod avx2;
+pub(super) mod avx512;
+mod detect;
