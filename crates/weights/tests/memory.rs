@@ -180,3 +180,16 @@ fn a_packed_file_takes_its_size_or_nothing() {
         assert!(peak_mapped <= BOOKS, "{peak_mapped} bytes for a mapped file");
     }
 }
+
+#[test]
+#[cfg(target_endian = "little")]
+fn a_packed_file_in_flash_takes_no_heap() {
+    let _turn = turn();
+    let bytes = aligned(&packed(Config::new(small_swin()).unwrap()), 0);
+    let (_, peak) = peak(|| {
+        let file = weights::PackedFile::new(&bytes).unwrap();
+        file.verify().unwrap();
+        (file.model().config().outputs(), file.label(0), file.mean(0))
+    });
+    assert_eq!(peak, 0);
+}

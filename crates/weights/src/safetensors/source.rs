@@ -63,3 +63,22 @@ pub(crate) fn open(path: &Path) -> Result<(File, u64), Error> {
     let len = file.metadata().map_err(fail)?.len();
     Ok((file, len))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_beyond_the_end_is_an_error() {
+        let source = Source::Bytes(b"abcd");
+        let read = |offset, len| {
+            let mut into = vec![0; len];
+            source.read(offset, &mut into).map(|()| into).map_err(|error| error.kind())
+        };
+        assert_eq!(read(1, 3), Ok(b"bcd".to_vec()));
+        assert_eq!(read(4, 0), Ok(Vec::new()));
+        for (offset, len) in [(1, 4), (4, 1), (5, 0), (u64::MAX, 1)] {
+            assert_eq!(read(offset, len), Err(io::ErrorKind::UnexpectedEof));
+        }
+    }
+}
