@@ -128,8 +128,8 @@ fn a_name_is_given_once() {
         described.tensors().iter().zip(&values).map(|(info, v)| (&info.name[..], &info.shape[..], &v[..])).collect();
     weights::write_tensors(program.path("timm.safetensors"), &tensors).unwrap();
 
-    let error = program.failure(1, &["pack", "timm.safetensors", "timm.packed"]);
-    assert!(error.contains("--arch with one of deit_tiny"), "{error}");
+    let unnamed = program.run(&["pack", "timm.safetensors", "unnamed.packed"]);
+    assert!(unnamed.stderr.contains("nothing says what the model is"), "{}", unnamed.stderr);
     program.stdout(&[&["pack", "timm.safetensors", "timm.packed"], &deit[..]].concat());
     let inspection = program.json(&["inspect", "timm.packed"]);
     assert_eq!(inspection["name"], "deit_tiny");

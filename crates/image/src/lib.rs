@@ -28,7 +28,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use resample::Raster;
-use weights::Preparation;
+use weights::{CropMode, Preparation};
 
 pub use error::ImageError;
 
@@ -99,7 +99,10 @@ pub fn prepare(pixels: &Pixels<'_>, preparation: &Preparation, out: &mut [f32]) 
     let channels = preparation.mean.len();
     let data = pixels.with_channels(channels);
     let source = Raster { width: pixels.width, height: pixels.height, channels, data: &data };
-    let (width, height) = resized(source.width, source.height, preparation.resize);
+    let (width, height) = match preparation.crop_mode {
+        CropMode::Squash => (preparation.resize, preparation.resize),
+        _ => resized(source.width, source.height, preparation.resize),
+    };
     let (columns, rows) = (Span::centred(width, size), Span::centred(height, size));
     let window =
         resample::resize(source, (width, height), columns.kept.clone(), rows.kept.clone(), preparation.interpolation);
@@ -176,6 +179,22 @@ mod tests {
         assert_eq!(resized(480, 640, 248), (248, 330));
         assert_eq!(resized(28, 28, 31), (31, 31));
         assert_eq!(resized(3, 1, 7), (21, 7));
+    }
+
+    #[test]
+    fn a_squashed_picture_keeps_its_edges() {
+        // The right column alone is white, and not in the centre.
+        let pixels: Vec<u8> = (0..4 * 2).map(|i| if i % 4 < 3 { 0 } else { 255 }).collect();
+        let source = Pixels::new(4, 2, 1, &pixels).unwrap();
+        let prepared = |crop_mode| {
+            let interpolation = weights::Interpolation::Nearest;
+            let preparation = Preparation { resize: 2, crop_mode, interpolation, ..Preparation::new(2, 1) };
+            let mut out = [0.0; 4];
+            prepare(&source, &preparation, &mut out).unwrap();
+            out
+        };
+        assert_eq!(prepared(CropMode::Center), [-1.0; 4]);
+        assert_eq!(prepared(CropMode::Squash), [-1.0, 1.0, -1.0, 1.0]);
     }
 
     #[test]

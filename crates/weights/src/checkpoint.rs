@@ -1,13 +1,13 @@
 //! A checkpoint: a file whose tensors are exactly those that its description asks for.
 
-use vit::{Config, TensorName, Tensors};
+use vit::{TensorName, Tensors};
 
-use crate::config::Said;
 use crate::contents::Contents;
+use crate::metadata::Beside;
 use crate::names::Names;
 use crate::options::{Described, Options};
 use crate::shards::Shards;
-use crate::{Description, Error, Report, arch, config, matching};
+use crate::{Description, Error, Report, advice, matching, metadata, positions};
 
 /// A file that describes its model and has each of its tensors, no other, all of the right shape and type.
 ///
@@ -35,23 +35,20 @@ pub struct Checkpoint<'a> {
 }
 
 impl<'a> Checkpoint<'a> {
-    /// Checks a file against its own description or, if it has none, against the model that the options name.
-    pub(crate) fn open(shards: Shards<'a>, options: &Options) -> Result<Self, Error> {
+    /// Checks a file against its description, or against the model that the options name.
+    pub(crate) fn open(shards: Shards<'a>, beside: &Beside, options: &Options) -> Result<Self, Error> {
         let tensors: Vec<_> = shards.tensors().collect();
         let names = Names::new(shards.label(), &tensors, options.prefix.as_deref(), &options.ignored)?;
-        let contents = Contents { shards, names };
-        let text = contents.shards.metadata("config");
-        let (config, said, mut warnings) = match (text, options.arch.as_deref()) {
-            (Some(text), _) => described(text, &contents)?,
-            (None, Some(name)) => known(name, &contents)?,
-            (None, None) => {
-                return Err(Error::NoDescription { file: contents.label().into(), known: arch::known() });
-            }
-        };
-        warnings.extend(options.ignored_arch().filter(|_| text.is_some()));
-        warnings.extend_from_slice(contents.names.notes());
-        let described = options.describe(config, said, warnings)?;
-        let buffer = Vec::with_capacity(contents.largest_made());
+        let mut contents = Contents { shards, names, positions: None };
+        let mut told = metadata::tell(&contents, beside, options)?;
+        if let Some(size) = options.positions {
+            contents.positions = positions::plan(&mut told, size, &contents)?;
+        }
+        matching::check(&contents, &told.config, told.layer_scale, || advice::about(&contents, &told.config))?;
+        told.warnings.extend_from_slice(contents.names.notes());
+        let mut described = options.describe(told.config, told.said, told.warnings)?;
+        described.assumed.append(&mut told.assumed);
+        let buffer = Vec::with_capacity(contents.largest_made(&told.config));
         Ok(Checkpoint { contents, described, buffer })
     }
 
@@ -107,20 +104,4 @@ impl Tensors for Checkpoint<'_> {
         // By the number of values: the shape was checked when the file was opened, and may be asked for as a vector.
         self.contents.tensor(name, shape.iter().product(), &mut self.buffer)
     }
-}
-
-/// Reads the description, then holds the tensors against it before anything of the size it claims is built.
-fn described(text: &str, contents: &Contents) -> Result<(Config, Said, Vec<String>), Error> {
-    let mut report = Report::new(contents.label());
-    let entry = config::read(text, &mut report);
-    report.into_result()?;
-    matching::check(contents, &entry.config(), || None)?;
-    Ok(entry.finish())
-}
-
-/// The named model, as far as the file's tensors are of it.
-fn known(name: &str, contents: &Contents) -> Result<(Config, Said, Vec<String>), Error> {
-    let config = arch::configure(name, contents)?;
-    matching::check(contents, &config, || None)?;
-    Ok((config, Said { name: Some(name.into()), ..Said::default() }, Vec::new()))
 }

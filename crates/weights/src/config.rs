@@ -11,6 +11,7 @@ use ::vit::Config;
 pub(crate) use self::family::problem_of;
 pub(crate) use self::images::{IMAGE_KEYS, Said};
 use crate::json::for_each_entry;
+use crate::keys::Value as _;
 use crate::text::{nearest, printable};
 use crate::{Problem, ProblemKind, Report};
 use family::{Family, SHARED_KEYS};
@@ -19,6 +20,8 @@ use values::Value;
 
 /// Keys without a default; and the family's own for the number of blocks.
 const REQUIRED: [&str; 3] = ["arch", "dim", "heads"];
+/// The key that says whether factors of LayerScale are among the tensors. It is about the file, not about the model.
+const LAYER_SCALE: &str = "layer_scale";
 /// Unknown keys that are told one by one.
 const SHOWN: usize = 20;
 
@@ -50,6 +53,7 @@ fn named_in(text: &str) -> Box<dyn Family> {
 pub(crate) struct Entry {
     model: Box<dyn Family>,
     said: Said,
+    layer_scale: bool,
     seen: Vec<&'static str>,
     unknown: Vec<String>,
     unknown_count: usize,
@@ -57,7 +61,15 @@ pub(crate) struct Entry {
 
 /// Keys of the description's family, all that may be set in it: the family itself is not among them.
 pub(crate) fn settable_keys(text: &str) -> Vec<&'static str> {
-    Entry::new(named_in(text)).keys().filter(|key| *key != "arch").collect()
+    Entry::new(named_in(text)).keys().filter(|key| *key != "arch" && *key != LAYER_SCALE).collect()
+}
+
+/// A key as what it is here, if it is about the model and not about images.
+pub(crate) fn model_key(key: &str) -> Option<&'static str> {
+    let plain = vit::new();
+    let swin = swin::new();
+    let keys = SHARED_KEYS.iter().chain(plain.keys()).chain(swin.keys());
+    keys.copied().find(|known| *known == key)
 }
 
 /// Whether a description that does not have the key takes its value from the others.
@@ -90,22 +102,43 @@ pub(crate) fn json_or_string(value: &str) -> Box<RawValue> {
 
 impl Entry {
     fn new(model: Box<dyn Family>) -> Self {
-        Entry { model, said: Said::default(), seen: Vec::new(), unknown: Vec::new(), unknown_count: 0 }
+        Entry {
+            model,
+            said: Said::default(),
+            layer_scale: false,
+            seen: Vec::new(),
+            unknown: Vec::new(),
+            unknown_count: 0,
+        }
     }
 
     /// Every key that has a meaning.
     fn keys(&self) -> impl Iterator<Item = &'static str> {
-        SHARED_KEYS.into_iter().chain(self.model.keys().iter().copied()).chain(IMAGE_KEYS)
+        SHARED_KEYS.into_iter().chain(self.model.keys().iter().copied()).chain(self.scale_key()).chain(IMAGE_KEYS)
     }
 
-    fn set_key(&mut self, value: Value) {
+    fn set_key(&mut self, mut value: Value) {
         let Some(key) = self.keys().find(|known| *known == value.key) else { return self.set_unknown(value.key) };
         if self.seen.contains(&key) {
             value.report.push(value.problem("a key that occurs once"));
         } else {
             self.seen.push(key);
         }
-        if IMAGE_KEYS.contains(&key) { self.said.set(value) } else { self.model.set(value) }
+        match key {
+            LAYER_SCALE => self.layer_scale = value.switch().unwrap_or(false),
+            _ if IMAGE_KEYS.contains(&key) => self.said.set(value),
+            _ => self.model.set(value),
+        }
+    }
+
+    /// Swin has no LayerScale.
+    fn scale_key(&self) -> Option<&'static str> {
+        (self.model.depth_key() == "depth").then_some(LAYER_SCALE)
+    }
+
+    /// Whether the file is said to have the factors of LayerScale, which are multiplied into other tensors.
+    pub(crate) fn layer_scale(&self) -> bool {
+        self.layer_scale
     }
 
     fn set_unknown(&mut self, key: &str) {

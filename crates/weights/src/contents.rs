@@ -4,6 +4,7 @@ use vit::{Config, TensorName};
 
 use crate::floats::all_finite;
 use crate::names::{Entry, Names};
+use crate::positions::Resample;
 use crate::safetensors::convert::FLOATS;
 use crate::shards::Shards;
 use crate::values::not_finite;
@@ -14,6 +15,8 @@ use crate::{Error, Problem, ProblemKind};
 pub(crate) struct Contents<'a> {
     pub shards: Shards<'a>,
     pub names: Names,
+    /// How positions become those of images of another size.
+    pub positions: Option<Resample>,
 }
 
 /// The end of a tensor's name in a block, and that of the factors that LayerScale multiplies what comes of it by.
@@ -62,7 +65,17 @@ impl<'a> Contents<'a> {
     }
 
     /// The most values that a tensor of the model takes which cannot be borrowed from the file.
-    pub(crate) fn largest_made(&self) -> usize {
+    pub(crate) fn largest_made(&self, config: &Config) -> usize {
+        let mut largest = self.largest_read();
+        config.visit_tensors(&mut |name, shape| {
+            if self.positions.is_some() && name == TensorName::Top("pos_embed") {
+                largest = largest.max(shape.iter().product());
+            }
+        });
+        largest
+    }
+
+    fn largest_read(&self) -> usize {
         let len = |entry: &Entry| self.shards.info(entry.tensor).len();
         let mut largest = 0;
         for entries in self.names.entries().chunk_by(|a, b| a.name == b.name) {
@@ -88,6 +101,9 @@ impl<'a> Contents<'a> {
         len: usize,
         buffer: &'b mut Vec<f32>,
     ) -> Result<&'b [f32], Error> {
+        if let (Some(positions), TensorName::Top("pos_embed")) = (self.positions, name) {
+            return self.resampled(&positions, len, buffer);
+        }
         let name = name.to_string();
         let entries = self.names.find(&name);
         let found = entries.iter().map(|entry| self.shards.info(entry.tensor).len()).fold(0, usize::saturating_add);
@@ -112,6 +128,17 @@ impl<'a> Contents<'a> {
         if let Some(gamma) = gamma {
             self.scale(&name, &gamma, buffer)?;
         }
+        Ok(buffer)
+    }
+
+    /// The positions of images of another size than the file's.
+    fn resampled<'b>(&self, positions: &Resample, len: usize, buffer: &'b mut Vec<f32>) -> Result<&'b [f32], Error> {
+        let [entry] = self.names.find("pos_embed") else { return Ok(&[]) };
+        let mut file = vec![0.0; self.shards.info(entry.tensor).len()];
+        self.shards.read(entry.tensor, &mut file)?;
+        self.finite(entry, &file)?;
+        resize(buffer, len);
+        positions.apply(&file, file.len() / positions.rows(), buffer);
         Ok(buffer)
     }
 

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use vit::{Config, Family, SwinConfig, VitConfig};
 
-use crate::Preparation;
+use crate::{CropMode, Preparation};
 
 /// The description in a checkpoint's metadata entry `config`.
 ///
@@ -74,6 +74,7 @@ impl Description {
             model,
             labels: &self.labels,
             resize: self.preparation.resize,
+            crop_mode: Some(self.preparation.crop_mode).filter(|mode| *mode != CropMode::Center).map(CropMode::name),
             interpolation: self.preparation.interpolation.name(),
             mean: &self.preparation.mean,
             std: &self.preparation.std,
@@ -93,6 +94,8 @@ struct Json<'a, M> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     labels: &'a [Option<String>],
     resize: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    crop_mode: Option<&'static str>,
     interpolation: &'static str,
     mean: &'a [f32],
     std: &'a [f32],

@@ -48,12 +48,30 @@ pub enum Error {
     #[error("{0}")]
     Setting(Box<Report>),
     /// The file does not say what model it holds.
-    #[error("{file}: the metadata has no `config`, so the model must be named: --arch with one of {known}")]
+    #[error("{file}: the metadata has no `config`, so the model must be named{looks}: --arch with one of {known}")]
     NoDescription {
         /// The file as it was named.
         file: String,
+        /// What the tensors look like, and what they do not tell.
+        looks: String,
         /// The built-in names.
         known: String,
+    },
+    /// A folder has no weights that can be read.
+    #[error("{folder}: has no model.safetensors and no model.safetensors.index.json; {advice}")]
+    NoWeights {
+        /// The folder as it was named.
+        folder: String,
+        /// What to do.
+        advice: String,
+    },
+    /// Positions cannot be resized as was asked.
+    #[error("{file}: its positions cannot be resized: {why}")]
+    Positions {
+        /// The file as it was named.
+        file: String,
+        /// What is in the way, and what to do.
+        why: String,
     },
     /// The file holds more than one model.
     #[error("{file}: several models are in it, under the prefixes {found}: choose one, such as --prefix '{example}'")]

@@ -38,6 +38,8 @@ mod packed_file;
 mod words;
 
 #[cfg(feature = "std")]
+mod advice;
+#[cfg(feature = "std")]
 mod aligned;
 #[cfg(feature = "std")]
 mod arch;
@@ -52,6 +54,8 @@ mod description;
 #[cfg(feature = "std")]
 mod error;
 #[cfg(feature = "std")]
+mod infer;
+#[cfg(feature = "std")]
 mod json;
 #[cfg(feature = "std")]
 mod loaded;
@@ -59,6 +63,8 @@ mod loaded;
 mod loader;
 #[cfg(feature = "std")]
 mod matching;
+#[cfg(feature = "std")]
+mod metadata;
 #[cfg(feature = "mmap")]
 #[allow(unsafe_code)]
 mod mmap;
@@ -68,6 +74,8 @@ mod names;
 mod options;
 #[cfg(feature = "write")]
 mod output;
+#[cfg(feature = "std")]
+mod positions;
 #[cfg(feature = "std")]
 mod preparation;
 #[cfg(feature = "std")]
@@ -111,7 +119,7 @@ pub use output::{Output, is_same_file, remove_unfinished};
 pub use packed_file::save_packed;
 pub use packed_file::{Label, PackedError, PackedFile};
 #[cfg(feature = "std")]
-pub use preparation::{Interpolation, Preparation, UnknownInterpolation};
+pub use preparation::{CropMode, Interpolation, Preparation, UnknownInterpolation};
 #[cfg(feature = "std")]
 pub use random::Random;
 #[cfg(feature = "std")]

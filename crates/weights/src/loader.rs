@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::metadata::{Beside, folder};
 use crate::options::Options;
 use crate::packed_file::read::{self, is_packed};
 use crate::shards::Shards;
@@ -37,7 +38,12 @@ impl Loader {
         Self::default()
     }
 
-    /// Names the model of a file that does not describe itself.
+    /// Names the model of a file that does not describe itself: a built-in one, or one of timm's.
+    ///
+    /// ```
+    /// let loader = weights::Loader::new().arch("timm:vit_small_patch32_224.augreg_in21k");
+    /// # assert!(loader.load("nowhere/model.safetensors").is_err());
+    /// ```
     ///
     /// ```
     /// let error = weights::Loader::new().arch("deit_tny").from_bytes(b"\x02\0\0\0\0\0\0\0{}").unwrap_err();
@@ -45,6 +51,32 @@ impl Loader {
     /// ```
     pub fn arch(mut self, name: impl Into<String>) -> Self {
         self.options.arch = Some(name.into());
+        self
+    }
+
+    /// Says how many heads a plain model has, for a file that does not describe itself: tensors do not show it.
+    ///
+    /// ```
+    /// let loader = weights::Loader::new().heads(6);
+    /// # assert!(loader.load("nowhere/model.safetensors").is_err());
+    /// ```
+    pub fn heads(mut self, heads: usize) -> Self {
+        self.options.heads = Some(heads);
+        self
+    }
+
+    /// Resamples the positions for images of `size` pixels, or of as many as the description or the name says, as timm does
+    /// it: antialiased bicubic (`resample_abs_pos_embed`), the class token's and the registers' kept.
+    ///
+    /// Positions are never resampled without this. A Swin has none: its windows stay and its map grows or shrinks.
+    ///
+    /// ```
+    /// // DINOv2 has positions for 518 pixels, and is mostly used at 224.
+    /// let loader = weights::Loader::new().arch("timm:vit_small_patch14_dinov2").resize_positions(224);
+    /// # assert!(loader.load("nowhere/model.safetensors").is_err());
+    /// ```
+    pub fn resize_positions(mut self, size: impl Into<Option<usize>>) -> Self {
+        self.options.positions = Some(size.into());
         self
     }
 
@@ -91,6 +123,10 @@ impl Loader {
 
     /// Loads a checkpoint or a packed file.
     ///
+    /// The path may be a folder as the Hugging Face hub has it: with `model.safetensors`, or the files that
+    /// `model.safetensors.index.json` lists, and with `config.json` of timm or transformers. A `config.json` beside a file
+    /// that does not describe itself counts as well.
+    ///
     /// A checkpoint's tensors are read one by one into their packed form. A map would spare that copy no memory: packing
     /// rearranges every value, and the mapped pages would count on top of the packed ones (deit_tiny as F32: 25 MB
     /// resident at the peak this way, 47 MB through a map, equally fast).
@@ -103,7 +139,12 @@ impl Loader {
     /// assert!(matches!(error, weights::Error::Io { .. }));
     /// ```
     pub fn load(&self, path: impl AsRef<Path>) -> Result<LoadedModel<'static>, Error> {
-        self.load_file(TensorFile::from_file(path)?)
+        let (shards, beside) = folder::open(path.as_ref())?;
+        match shards.into_only() {
+            Ok(file) if is_packed(&file) => read::open(file, &self.options),
+            Ok(file) => LoadedModel::new(Checkpoint::open(Shards::single(file), &beside, &self.options)?),
+            Err(shards) => LoadedModel::new(Checkpoint::open(shards, &beside, &self.options)?),
+        }
     }
 
     /// Loads a checkpoint or a packed file that is in memory already: embedded in a program, or fetched by one.
@@ -122,6 +163,20 @@ impl Loader {
         if is_packed(&file) { read::open(file, &self.options) } else { LoadedModel::new(self.checkpoint(file)?) }
     }
 
+    /// Opens a checkpoint, a file or a folder as [`Self::load`] takes them, without packing it.
+    ///
+    /// ```
+    /// let error = weights::Loader::new().open("nowhere").err().unwrap();
+    /// assert!(error.to_string().contains("cannot open"), "{error}");
+    /// ```
+    pub fn open(&self, path: impl AsRef<Path>) -> Result<Checkpoint<'static>, Error> {
+        let (shards, beside) = folder::open(path.as_ref())?;
+        if let Some(file) = shards.only().filter(|file| is_packed(file)) {
+            return Err(Error::Packed { file: file.label().into() });
+        }
+        Checkpoint::open(shards, &beside, &self.options)
+    }
+
     /// Checks a checkpoint without packing it; [`LoadedModel::new`] does that.
     ///
     /// The error reports everything that is wrong with the file. Values are looked at only then; otherwise
@@ -137,7 +192,7 @@ impl Loader {
         if is_packed(&file) {
             return Err(Error::Packed { file: file.label().into() });
         }
-        Checkpoint::open(Shards::single(file), &self.options)
+        Checkpoint::open(Shards::single(file), &Beside::default(), &self.options)
     }
 }
 

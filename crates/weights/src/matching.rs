@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use vit::{Config, TensorName};
 
 use crate::contents::{Contents, gamma_of};
+use crate::infer;
 use crate::names::{Entry, is_buffer, is_unused};
 use crate::safetensors::convert::{FLOAT_NAMES, FLOATS};
 use crate::text::{nearest, printable};
@@ -18,6 +19,7 @@ const PATTERNS: usize = 4;
 pub(crate) fn check(
     contents: &Contents,
     config: &Config,
+    layer_scale: bool,
     otherwise: impl FnOnce() -> Option<String>,
 ) -> Result<(), Error> {
     let mut matching = Matching {
@@ -25,7 +27,7 @@ pub(crate) fn check(
         report: Report::new(contents.label()),
         claimed: vec![false; contents.shards.tensors().len()],
     };
-    let scaled = contents.names.entries().iter().any(|entry| entry.name.ends_with(".ls1.gamma"));
+    let scaled = layer_scale || infer::has_layer_scale(contents);
     config.visit_tensors(&mut |name, shape| matching.check(name, shape, scaled));
     let Matching { mut report, claimed, .. } = matching;
     let extra = extra(contents, &claimed);
@@ -62,6 +64,14 @@ impl Matching<'_, '_> {
 
     /// A tensor, whole or each of its parts.
     fn check_whole(&mut self, name: &str, shape: &[usize]) {
+        let contents = self.contents;
+        if let (Some(positions), "pos_embed", [one, _, channels]) = (contents.positions, name, shape) {
+            return self.check_parts(name, &[*one, positions.rows(), *channels]);
+        }
+        self.check_parts(name, shape);
+    }
+
+    fn check_parts(&mut self, name: &str, shape: &[usize]) {
         let contents = self.contents;
         let entries = contents.names.find(name);
         let theirs = contents.names.of(name);

@@ -160,6 +160,16 @@ impl Names {
     }
 
     /// What messages call the way in which tensors are named.
+    /// What messages call the way in which tensors are named.
+    pub(crate) fn title(&self) -> &'static str {
+        self.scheme.title()
+    }
+
+    /// Whether the names are those of the library transformers.
+    pub(crate) fn are_transformers(&self) -> bool {
+        self.scheme == Scheme::Transformers
+    }
+
     /// What was left out on the way, a line each.
     pub(crate) fn notes(&self) -> &[String] {
         &self.notes

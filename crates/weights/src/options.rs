@@ -11,6 +11,10 @@ use crate::{Description, Error, Problem, ProblemKind, Report};
 pub(crate) struct Options {
     /// The model's name, for a file that does not describe itself.
     pub arch: Option<String>,
+    /// Heads of a plain model, for a file that does not describe itself.
+    pub heads: Option<usize>,
+    /// Whether positions are resampled, for images of that size or of the one that the description names.
+    pub positions: Option<Option<usize>>,
     /// Under which prefix the model's tensors are, if several are in the file.
     pub prefix: Option<String>,
     /// Patterns of tensors that are left out.

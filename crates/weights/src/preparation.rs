@@ -73,6 +73,39 @@ impl FromStr for Interpolation {
     }
 }
 
+/// How a picture that is not square becomes one.
+///
+/// ```
+/// assert_eq!(weights::CropMode::default().name(), "center");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum CropMode {
+    /// The short side is resized, which keeps the picture's proportions, and the centre cut out.
+    #[default]
+    Center,
+    /// Both sides are resized to the same length, and the centre cut out: what timm calls `squash`, and what transformers
+    /// does for ViT, DeiT and Swin.
+    Squash,
+}
+
+impl CropMode {
+    /// Both, in the order that messages list them.
+    pub const ALL: [Self; 2] = [Self::Center, Self::Squash];
+
+    /// The configuration's word for it.
+    ///
+    /// ```
+    /// assert_eq!(weights::CropMode::Squash.name(), "squash");
+    /// ```
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Center => "center",
+            Self::Squash => "squash",
+        }
+    }
+}
+
 /// From pixels to a model's input: short side resized to `resize`, centre crop of `image_size`, divided by 255, minus
 /// `mean`, divided by `std`.
 ///
@@ -91,6 +124,8 @@ pub struct Preparation {
     pub image_size: usize,
     /// What the image's short side is resized to before the crop.
     pub resize: usize,
+    /// Whether the long side is resized to the same, or so that proportions stay.
+    pub crop_mode: CropMode,
     /// The filter of that resize.
     pub interpolation: Interpolation,
     /// Subtracted from each channel; as many as the model has input channels.
@@ -120,6 +155,7 @@ impl Preparation {
         Self {
             image_size,
             resize: Self::resize_for(image_size, Self::CROP_PCT),
+            crop_mode: CropMode::default(),
             interpolation: Interpolation::default(),
             mean,
             std,
@@ -196,6 +232,7 @@ mod tests {
         let hopeless = Preparation {
             image_size: 0,
             resize: usize::MAX,
+            crop_mode: CropMode::Center,
             interpolation: Interpolation::Nearest,
             mean: vec![f32::NAN],
             std: vec![1.0, 0.0],

@@ -32,11 +32,14 @@ pub enum ProblemKind {
     NotFinite,
     /// The file's header contradicts itself or the length of the file.
     Header,
+    /// A file of a checkpoint that is in several cannot be read.
+    Shard,
     /// A key of the configuration has no meaning or no possible value.
     Config,
 }
 
-const KINDS: [ProblemKind; 7] = [
+const KINDS: [ProblemKind; 8] = [
+    ProblemKind::Shard,
     ProblemKind::Header,
     ProblemKind::Config,
     ProblemKind::Missing,
@@ -56,6 +59,7 @@ impl ProblemKind {
             ProblemKind::Type => "wrongly typed",
             ProblemKind::NotFinite => "not finite",
             ProblemKind::Header => "wrongly declared",
+            ProblemKind::Shard => "not to be read",
             ProblemKind::Config => "wrongly set",
         }
     }
@@ -64,6 +68,7 @@ impl ProblemKind {
     fn advice(self) -> &'static str {
         match self {
             ProblemKind::Header => "the file is truncated, damaged or hostile: fetch or export it again",
+            ProblemKind::Shard => "fetch all files of the checkpoint again",
             ProblemKind::Config => "correct the metadata entry `config` and export the file again",
             ProblemKind::NotFinite => "the training diverged or the file is damaged: export an earlier checkpoint",
             _ => "see that `config` (or --arch) describes this checkpoint, or export it again",
@@ -108,7 +113,11 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let what = if self.kind == ProblemKind::Config { "config key" } else { "tensor" };
+        let what = match self.kind {
+            ProblemKind::Config => "config key",
+            ProblemKind::Shard => "file",
+            _ => "tensor",
+        };
         write!(f, "{what} `{}` is {}: ", printable(&self.name), self.kind.words())?;
         write!(f, "expected {}, found {}", self.expected, self.found)?;
         match &self.nearest {

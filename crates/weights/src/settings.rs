@@ -2,7 +2,7 @@
 
 use crate::json::for_each_entry;
 use crate::text::{alternatives, nearest, printable};
-use crate::{Description, Error, Problem, ProblemKind, Report, config, named};
+use crate::{Description, Error, Problem, ProblemKind, Report, arch, config};
 
 /// The description of the built-in model `name` with some keys set anew.
 ///
@@ -19,7 +19,8 @@ use crate::{Description, Error, Problem, ProblemKind, Report, config, named};
 /// # Ok::<(), weights::Error>(())
 /// ```
 pub fn named_with(name: &str, settings: &[(&str, &str)]) -> Result<Description, Error> {
-    let mut base = Description::new(named(name)?);
+    let model = arch::look_up(name)?;
+    let mut base = model.said.clone().describe(model.config);
     let called = called(name, settings);
     base.name = Some(called.clone());
     let base = base.to_json();
@@ -76,7 +77,7 @@ mod tests {
     fn without_settings_every_built_in_model_is_itself() {
         for name in Config::names() {
             let description = named_with(name, &[]).unwrap();
-            let expected = Description { name: Some((*name).into()), ..Description::new(named(name).unwrap()) };
+            let expected = Description { name: Some((*name).into()), ..Description::new(crate::named(name).unwrap()) };
             assert_eq!(description, expected);
         }
     }

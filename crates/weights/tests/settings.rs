@@ -75,7 +75,7 @@ fn wrong_settings_are_told_together() {
         "`interpolation` is wrongly set: expected bicubic, bilinear or nearest, found \"bicubik\"; nearest: `bicubic`",
         "`mean` is wrongly set: expected 1 values, as in_channels says, found 2",
         "`dim` is wrongly set: expected a key that can be set",
-        "what can be set: name, labels, resize, crop_pct, interpolation, mean or std",
+        "what can be set: name, labels, resize, crop_pct, crop_mode, interpolation, mean or std",
     ] {
         assert!(error.contains(words), "{error} lacks {words}");
     }

@@ -4,10 +4,11 @@ use vit::{Config, Family};
 
 use super::values::Value;
 use crate::keys::{Value as _, set};
-use crate::{Description, Interpolation, Preparation, Problem, ProblemKind, Report};
+use crate::{CropMode, Description, Interpolation, Preparation, Problem, ProblemKind, Report};
 
 /// The keys, in the order that messages list them.
-pub(crate) const IMAGE_KEYS: [&str; 7] = ["name", "labels", "resize", "crop_pct", "interpolation", "mean", "std"];
+pub(crate) const IMAGE_KEYS: [&str; 8] =
+    ["name", "labels", "resize", "crop_pct", "crop_mode", "interpolation", "mean", "std"];
 
 /// One source's word on each of [`IMAGE_KEYS`]; none where it says nothing.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -16,6 +17,7 @@ pub(crate) struct Said {
     pub labels: Option<Vec<Option<String>>>,
     pub resize: Option<usize>,
     pub crop_pct: Option<f64>,
+    pub crop_mode: Option<CropMode>,
     pub interpolation: Option<Interpolation>,
     pub mean: Option<Vec<f32>>,
     pub std: Option<Vec<f32>>,
@@ -31,6 +33,9 @@ impl Said {
             "crop_pct" => self.crop_pct = value.positive(),
             "mean" => self.mean = value.finite_list(),
             "std" => self.std = value.positive_list(),
+            "crop_mode" => {
+                set(&mut self.crop_mode, value.word(CropMode::ALL.map(|mode| (mode.name(), mode))).map(Some));
+            }
             _ => {
                 let filters = Interpolation::ALL.map(|filter| (filter.name(), filter));
                 set(&mut self.interpolation, value.word(filters).map(Some));
@@ -63,6 +68,12 @@ impl Said {
         self.resize.unwrap_or_else(|| Preparation::resize_for(image_size, crop_pct))
     }
 
+    /// The same part of an image, for a model whose images are of another size.
+    pub(crate) fn resize_with(&mut self, from: usize, to: usize) {
+        let resized = |resize: usize| (resize as u64).saturating_mul(to as u64).checked_div(from as u64);
+        self.resize = self.resize.and_then(resized).and_then(|resize| usize::try_from(resize).ok());
+    }
+
     /// The keys that both sources say, with different values.
     pub(crate) fn contradictions(&self, other: &Said) -> Vec<&'static str> {
         let size = |said: &Said| (said.resize, said.crop_pct);
@@ -71,6 +82,7 @@ impl Said {
             "labels" => differ(&self.labels, &other.labels),
             "resize" => self.resize.is_some() && other.says_size() && size(self) != size(other),
             "crop_pct" => self.crop_pct.is_some() && other.says_size() && size(self) != size(other),
+            "crop_mode" => differ(&self.crop_mode, &other.crop_mode),
             "interpolation" => differ(&self.interpolation, &other.interpolation),
             "mean" => differ(&self.mean, &other.mean),
             _ => differ(&self.std, &other.std),
@@ -91,6 +103,7 @@ impl Said {
             labels: self.labels.or(other.labels),
             resize,
             crop_pct,
+            crop_mode: self.crop_mode.or(other.crop_mode),
             interpolation: self.interpolation.or(other.interpolation),
             mean: self.mean.or(other.mean),
             std: self.std.or(other.std),
@@ -102,6 +115,7 @@ impl Said {
         let mut description = Description::new(config);
         let preparation = &mut description.preparation;
         preparation.resize = self.resize_for(config.image_size());
+        set(&mut preparation.crop_mode, self.crop_mode);
         set(&mut preparation.interpolation, self.interpolation);
         set(&mut preparation.mean, self.mean);
         set(&mut preparation.std, self.std);

@@ -106,6 +106,15 @@ const TELLING: [&str; 5] =
 const UNUSED: [&str; 2] = ["pooler.", "mask_token"];
 
 impl Scheme {
+    /// What messages call it.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Scheme::Public => "names of timm and the models' own repositories",
+            Scheme::TimmSwin => "timm's names",
+            Scheme::Transformers => "names of Hugging Face transformers",
+        }
+    }
+
     fn rows(self) -> &'static [Row] {
         match self {
             Scheme::Public | Scheme::TimmSwin => &PUBLIC,
