@@ -556,3 +556,75 @@ fn attention_to_no_keys_is_nan_as_a_softmax_over_nothing() {
         assert!(out.iter().all(|y| y.is_nan()), "{level}: {out:?}");
     }
 }
+
+/// Shuffled factors are gathered in blocks of rows, columns and depth: more of each than a block has.
+#[test]
+fn gathered_products_of_many_blocks() {
+    for [m, k, n] in [[130, 70, 90], [62, 34, 40], [61, 96, 33]] {
+        let whole = |len, seed| -> Vec<f32> { paint(len, seed).iter().map(|x| (x * 8.0).round()).collect() };
+        let (a, b) = (whole(m * k, 1), whole(k * n, 2));
+        let order = ChannelOrder::shuffle(k, 2).unwrap_or(ChannelOrder::identity(k));
+        let a_view = View::new(&a, m, k).unwrap().transpose().reorder_rows(order).unwrap().transpose();
+        let b_view = View::new(&b, k, n).unwrap().reorder_rows(order).unwrap();
+        let sum = |i: usize| (0..k).map(|p| a[i / n * k + p] * b[p * n + i % n]).sum();
+        let expected: Vec<f32> = (0..m * n).map(sum).collect();
+        for level in levels() {
+            let mut out = vec![f32::NAN; m * n];
+            matmul(level, &a_view, &b_view, &mut ViewMut::new(&mut out, m, n).unwrap()).unwrap();
+            assert_eq!(out, expected, "{level} {m}x{k}x{n}");
+        }
+    }
+}
+
+/// A feature beyond f32 is infinite at every level, not what is left of an exponent that does not fit.
+#[test]
+fn random_features_beyond_f32_are_infinite() {
+    for level in levels() {
+        for n in [1, 21, 64] {
+            for (w, finite) in [(13.0, true), (14.0, false), (20.0, false), (40.0, false), (1e4, false)] {
+                let mut buffer = [0.0; 8];
+                let weight = PackedMatrix::pack(&View::new(&[w], 1, 1).unwrap(), &mut buffer).unwrap();
+                let x = vec![w; n]; // exp(w^2 / 2): of 13 it is 5e36
+                let mut out = vec![f32::NAN; n];
+                let mut view = ViewMut::new(&mut out, 1, n).unwrap();
+                random_features(level, &weight, &View::new(&x, 1, n).unwrap(), &mut view).unwrap();
+                let expected = |y: &f32| if finite { (y / 5e36 - 1.0).abs() < 0.1 } else { *y == f32::INFINITY };
+                assert!(out.iter().all(expected), "{level}, {w}: {out:?}");
+            }
+        }
+    }
+}
+
+/// Values that are all the same: rounding must not leave them a variance below zero.
+#[test]
+fn layer_norm_of_constants_is_finite() {
+    for level in levels() {
+        for rows in [3, 5, 7, 10, 24, 100, 192] {
+            let n = 257;
+            let x: Vec<f32> = (0..rows).flat_map(|_| (0..n).map(|c| 1.0 + c as f32 / 37.0)).collect();
+            let (ones, zeros) = (vec![1.0; rows], vec![0.0; rows]);
+            let mut out = vec![f32::NAN; rows * n];
+            let mut view = ViewMut::new(&mut out, rows, n).unwrap();
+            layer_norm(level, &View::new(&x, rows, n).unwrap(), &ones, &zeros, 1e-30, &mut view).unwrap();
+            assert!(out.iter().all(|y| y.is_finite()), "{level}, {rows} rows");
+        }
+    }
+}
+
+/// One row far from all others: deviations from it alone would lose the variance's last digits.
+#[test]
+fn layer_norm_of_one_outlier_in_front() {
+    for level in levels() {
+        for rows in [1024, 4096] {
+            let x: Vec<f32> = (0..rows).map(|r| if r == 0 { 1e4 } else { paint(1, r as u32)[0] }).collect();
+            let (ones, zeros) = (vec![1.0; rows], vec![0.0; rows]);
+            let mut out = vec![f32::NAN; rows];
+            let mut view = ViewMut::new(&mut out, rows, 1).unwrap();
+            layer_norm(level, &View::new(&x, rows, 1).unwrap(), &ones, &zeros, 1e-5, &mut view).unwrap();
+            let mut exact = to_f64(&x);
+            reference::layer_norm(&mut exact, 1, &to_f64(&ones), &to_f64(&zeros), f64::from(1e-5_f32));
+            let error = f64::from(out[0]) / exact[0] - 1.0;
+            assert!(error.abs() < 1e-6, "{level}, {rows} rows: the outlier is off by {error:e}");
+        }
+    }
+}

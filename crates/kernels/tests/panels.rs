@@ -40,6 +40,11 @@ fn every_layout_holds_each_column_once() {
                 let layout = level.panels_of_width(columns, width).unwrap();
                 check(layout, columns, &format!("{level}, {columns} columns in panels of {width}"));
                 assert_eq!(layout.count(), columns.div_ceil(width));
+                // In memory each row is filled up to whole vectors, the last panel's too.
+                for panel in 0..layout.count() {
+                    let filled = layout.range(panel).len().next_multiple_of(level.lanes());
+                    assert_eq!(layout.width(panel), filled, "{level}, {columns} columns in panels of {width}");
+                }
             }
         }
     }

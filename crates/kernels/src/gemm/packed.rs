@@ -83,6 +83,12 @@ impl<'a, T: Element> PackedMatrix<'a, T> {
         Ok(PackedMatrix { rows, columns, data })
     }
 
+    /// A matrix whose data may lack values, to test what relies on them.
+    #[cfg(test)]
+    pub(super) fn unchecked(rows: usize, columns: usize, data: &'a [T]) -> Self {
+        PackedMatrix { rows, columns, data }
+    }
+
     /// Rows and columns.
     pub fn shape(&self) -> [usize; 2] {
         [self.rows, self.columns]

@@ -138,3 +138,42 @@ impl PackedProduct<'_, '_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use crate::gemm::packed::PackedMatrix;
+    use crate::isa::level::Level;
+    use crate::matrix::view_mut::ViewMut;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::vec;
+
+    /// The assertions that the reads through pointers rely on.
+    #[test]
+    fn factors_that_are_too_short_are_refused() {
+        const DEPTH: usize = 3;
+        for level in Level::available() {
+            for rows in [1, 8, 9, 16, 40] {
+                let product = |a_lacks: usize, b_lacks: usize| {
+                    let a = vec![1.0; PackedMatrix::<f32>::packed_len(rows, DEPTH) - a_lacks];
+                    let b = vec![1.0; DEPTH - b_lacks];
+                    let mut out = vec![0.0; rows];
+                    level.run(PackedProduct {
+                        a: &PackedMatrix::unchecked(rows, DEPTH, &a),
+                        b: &b,
+                        step: 1,
+                        epilogue: Epilogue::Store,
+                        out: &mut ViewMut::new(&mut out, rows, 1).unwrap(),
+                    });
+                    out
+                };
+                assert_eq!(product(0, 0), vec![3.0; rows], "{level}, {rows} rows");
+                for lacks in [[1, 0], [0, 1]] {
+                    let short = catch_unwind(AssertUnwindSafe(|| product(lacks[0], lacks[1])));
+                    assert!(short.is_err(), "{level}, {rows} rows: {lacks:?}");
+                }
+            }
+        }
+    }
+}

@@ -122,3 +122,50 @@ fn row_blocks<S: Simd, T: Tiles<S>, const R: usize, const V: usize>(
     }
     row.min(rows.end)
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use crate::isa::level::Level;
+    use crate::isa::simd::Kernel;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::vec;
+
+    /// A tile of 4 rows, V vectors and depth 3 whose factors lack the given numbers of values.
+    struct ShortTile<const V: usize> {
+        a_lacks: usize,
+        b_lacks: usize,
+    }
+
+    impl<const V: usize> Kernel for ShortTile<V> {
+        type Output = f32;
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) -> f32 {
+            let (depth, step) = (3, 5);
+            let a = vec![1.0; 3 * step + depth - self.a_lacks];
+            let b = vec![1.0; depth * V * S::LANES - self.b_lacks];
+            let mut acc: Tile<S, 4, V> = [[s.splat(0.0); V]; 4];
+            let a = Left { data: &a, row: step, step: 1 };
+            accumulate(s, depth, a, Right { data: &b, step: V * S::LANES, columns: V * S::LANES }, &mut acc);
+            let mut sums = [0.0; crate::isa::simd::MAX_LANES];
+            s.store(acc[3][V - 1], &mut sums);
+            sums[0]
+        }
+    }
+
+    /// The assertions that the reads through pointers rely on.
+    #[test]
+    fn factors_that_are_too_short_are_refused() {
+        for level in Level::available() {
+            assert_eq!(level.run(ShortTile::<1> { a_lacks: 0, b_lacks: 0 }), 3.0, "{level}");
+            assert_eq!(level.run(ShortTile::<2> { a_lacks: 0, b_lacks: 0 }), 3.0, "{level}");
+            for (a_lacks, b_lacks) in [(1, 0), (0, 1)] {
+                let one = || level.run(ShortTile::<1> { a_lacks, b_lacks });
+                assert!(catch_unwind(AssertUnwindSafe(one)).is_err(), "{level}: {a_lacks} {b_lacks}");
+                let two = || level.run(ShortTile::<2> { a_lacks, b_lacks });
+                assert!(catch_unwind(AssertUnwindSafe(two)).is_err(), "{level}: {a_lacks} {b_lacks}");
+            }
+        }
+    }
+}

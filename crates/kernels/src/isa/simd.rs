@@ -247,3 +247,51 @@ pub(crate) unsafe fn multiply_tile<S: Simd, const R: usize, const V: usize>(
 
 /// The widest vector of all levels.
 pub(crate) const MAX_LANES: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use crate::isa::level::Level;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::vec;
+
+    #[derive(Clone, Copy)]
+    enum Access {
+        Load,
+        Store,
+        TransposeFrom,
+        TransposeTo,
+    }
+
+    /// One access to memory that lacks so many values.
+    struct ShortAccess(Access, usize);
+
+    impl Kernel for ShortAccess {
+        type Output = ();
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            let ShortAccess(access, lacks) = self;
+            let mut line = vec![0.0; S::LANES - lacks];
+            let (mut square, mut short) = (vec![0.0; S::LANES * S::LANES], vec![0.0; S::LANES * S::LANES - lacks]);
+            match access {
+                Access::Load => s.store_up_to(s.load(&line), &mut square),
+                Access::Store => s.store(s.splat(1.0), &mut line),
+                Access::TransposeFrom => s.transpose(&short, S::LANES, &mut square, S::LANES),
+                Access::TransposeTo => s.transpose(&square, S::LANES, &mut short, S::LANES),
+            }
+        }
+    }
+
+    /// The assertions that the accesses through pointers rely on.
+    #[test]
+    fn memory_that_is_too_short_is_refused() {
+        for level in Level::available() {
+            for access in [Access::Load, Access::Store, Access::TransposeFrom, Access::TransposeTo] {
+                level.run(ShortAccess(access, 0));
+                let short = || level.run(ShortAccess(access, 1));
+                assert!(catch_unwind(AssertUnwindSafe(short)).is_err(), "{level}");
+            }
+        }
+    }
+}
