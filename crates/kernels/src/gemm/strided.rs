@@ -1,5 +1,6 @@
 //! Products of arbitrary views.
 
+use super::columns::{load, store};
 use super::tile::{At, Left, Right, Tile, accumulate};
 use crate::error::{Error, check_shape};
 use crate::isa::level::Level;
@@ -74,9 +75,9 @@ fn sgemm(a: &View, b: &View, out: &mut ViewMut) -> bool {
 
 /// Depth of a gathered block: B's block, A's and the sums are 5 KB of stack at the widest level.
 const DEPTH: usize = 32;
-/// Rows of a gathered block of A: with 2 vectors a tile that fits the registers of every level.
+/// Rows of a gathered block of A: with 2 vectors, or one where a level's tiles are that narrow, a tile that fits its registers.
 const ROWS: usize = 4;
-/// Columns of a gathered block of B.
+/// Columns of a gathered block of B at most.
 const COLUMNS: usize = 2 * MAX_LANES;
 
 struct GatheredProduct<'a, 'b> {
@@ -89,18 +90,29 @@ impl Kernel for GatheredProduct<'_, '_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(mut self, s: S) {
-        let mut b_block = [0.0; DEPTH * COLUMNS];
-        for column in (0..self.b.columns()).step_by(2 * S::LANES) {
-            self.column_block(s, column, &mut b_block);
+        // A constant: the other arm is not compiled in.
+        if S::TILE_VECTORS == 1 {
+            self.columns::<S, 1>(s);
+        } else {
+            self.columns::<S, 2>(s);
         }
     }
 }
 
 impl GatheredProduct<'_, '_> {
-    /// Two vectors of columns: gathers B a block of K at a time and carries the sums in `out` from block to block.
+    /// All columns, V vectors at a time.
     #[inline(always)]
-    fn column_block<S: Simd>(&mut self, s: S, column: usize, b_block: &mut [f32; DEPTH * COLUMNS]) {
-        let width = 2 * S::LANES;
+    fn columns<S: Simd, const V: usize>(&mut self, s: S) {
+        let mut b_block = [0.0; DEPTH * COLUMNS];
+        for column in (0..self.b.columns()).step_by(V * S::LANES) {
+            self.column_block::<S, V>(s, column, &mut b_block);
+        }
+    }
+
+    /// V vectors of columns: gathers B a block of K at a time and carries the sums in `out` from block to block.
+    #[inline(always)]
+    fn column_block<S: Simd, const V: usize>(&mut self, s: S, column: usize, b_block: &mut [f32; DEPTH * COLUMNS]) {
+        let width = V * S::LANES;
         let columns = width.min(self.b.columns() - column);
         for r in 0..self.a.rows() {
             (0..columns).for_each(|c| *self.out.at_mut(r, column + c) = 0.0);
@@ -110,30 +122,36 @@ impl GatheredProduct<'_, '_> {
             gather(self.b, [k, column], [depth, columns], b_block, width);
             for row in (0..self.a.rows()).step_by(ROWS) {
                 let rows = ROWS.min(self.a.rows() - row);
-                self.row_block(s, At { row, rows, column, columns }, k, depth, b_block);
+                self.row_block::<S, V>(s, At { row, rows, column, columns }, k, depth, b_block);
             }
         }
     }
 
     /// `out += A block * B block`
     #[inline(always)]
-    fn row_block<S: Simd>(&mut self, s: S, at: At, k: usize, depth: usize, b_block: &[f32; DEPTH * COLUMNS]) {
-        let width = 2 * S::LANES;
+    fn row_block<S: Simd, const V: usize>(
+        &mut self,
+        s: S,
+        at: At,
+        k: usize,
+        depth: usize,
+        b_block: &[f32; DEPTH * COLUMNS],
+    ) {
+        let width = V * S::LANES;
         let mut a_block = [0.0; ROWS * DEPTH];
         gather(self.a, [at.row, k], [at.rows, depth], &mut a_block, DEPTH);
         let mut sums = [0.0; ROWS * COLUMNS];
         gather(&self.out.as_view(), [at.row, at.column], [at.rows, at.columns], &mut sums, width);
 
-        let mut acc: Tile<S, ROWS, 2> = [[s.splat(0.0); 2]; ROWS];
+        let mut acc: Tile<S, ROWS, V> = [[s.splat(0.0); V]; ROWS];
         for (r, acc) in acc.iter_mut().enumerate() {
-            *acc = [s.load(&sums[r * width..]), s.load(&sums[r * width + S::LANES..])];
+            *acc = load(s, &sums[r * width..][..width]);
         }
         let a = Left { data: &a_block, row: DEPTH, step: 1 };
         let b = Right { data: b_block, step: width, columns: width };
         accumulate(s, depth, a, b, &mut acc);
         for (r, acc) in acc.into_iter().enumerate() {
-            s.store(acc[0], &mut sums[r * width..]);
-            s.store(acc[1], &mut sums[r * width + S::LANES..]);
+            store(s, acc, &mut sums[r * width..][..width]);
         }
         for r in 0..at.rows {
             for c in 0..at.columns {

@@ -6,6 +6,33 @@ use wide::f32x4;
 
 use super::simd::{Kernel, Simd};
 
+/// Whether the build's baseline has vectors of 4 lanes that the `wide` crate uses. Else a vector is 4 floats.
+const HAS_VECTORS: bool = cfg!(any(
+    target_feature = "sse2",
+    target_feature = "simd128",
+    all(target_arch = "aarch64", target_feature = "neon")
+));
+
+/// The square root, rounded once, where there are no vectors: `wide`'s would convert to f64 and back, in software on a CPU
+/// that has none.
+#[inline(always)]
+fn scalar_sqrt(x: f32) -> f32 {
+    #[cfg(all(target_arch = "arm", target_abi = "eabihf"))]
+    let root = fpu_sqrt(x);
+    #[cfg(not(all(target_arch = "arm", target_abi = "eabihf")))]
+    let root = libm::sqrtf(x);
+    root
+}
+
+/// The FPU's square root, which `core` does not offer. A function of its own, since the compiler takes no FPU register as an
+/// operand of inline assembly here; a norm calls it once a token.
+#[cfg(all(target_arch = "arm", target_abi = "eabihf"))]
+#[unsafe(naked)]
+extern "C" fn fpu_sqrt(x: f32) -> f32 {
+    // The hard-float ABI passes the argument and the result in s0, and the assembler has to be told that it has an FPU.
+    core::arch::naked_asm!(".fpu vfpv2", "vsqrt.f32 s0, s0", "bx lr")
+}
+
 /// The level that every CPU has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Portable;
@@ -21,10 +48,13 @@ impl Simd for Portable {
     type F32 = f32x4;
     const NAME: &'static str = "portable";
     const LANES: usize = 4;
-    /// 4 rows x 2 vectors = 8 accumulators, 2 vectors of B, a broadcast and the products on the way: SSE2's 16 registers.
-    const TILE_VECTORS: usize = 2;
+    /// With vector instructions 4 rows x 2 vectors = 8 accumulators, 2 vectors of B, a broadcast and the products on the way:
+    /// SSE2's 16 registers. Without, a lane is a register: 4 rows x 4 lanes = 16 accumulators, 4 values of B, one of A and a
+    /// product leave some of the 32 of a Cortex-M, where twice as many accumulators live in memory and take half as many
+    /// instructions again.
+    const TILE_VECTORS: usize = if HAS_VECTORS { 2 } else { 1 };
     const PANEL_VECTORS: usize = 2;
-    const TILE_ROWS: [usize; 5] = [0, 4, 4, 0, 0];
+    const TILE_ROWS: [usize; 5] = if HAS_VECTORS { [0, 4, 4, 0, 0] } else { [0, 4, 0, 0, 0] };
 
     #[inline(always)]
     fn vectorize<K: Kernel>(self, kernel: K) -> K::Output {
@@ -62,7 +92,7 @@ impl Simd for Portable {
     }
     #[inline(always)]
     fn sqrt(self, x: f32x4) -> f32x4 {
-        x.sqrt()
+        if HAS_VECTORS { x.sqrt() } else { f32x4::new(x.to_array().map(scalar_sqrt)) }
     }
     #[inline(always)]
     fn mul_add(self, a: f32x4, b: f32x4, c: f32x4) -> f32x4 {

@@ -73,6 +73,7 @@ impl Kernel for TokenProducts<'_> {
         match S::TILE_ROWS[3] {
             8 => self.blocks::<S, 8, 3>(s),
             4 => self.blocks::<S, 4, 3>(s),
+            _ if S::TILE_VECTORS == 1 => self.blocks::<S, 4, 1>(s),
             _ => self.blocks::<S, 4, 2>(s),
         }
     }

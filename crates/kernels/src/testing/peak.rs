@@ -34,6 +34,7 @@ impl Kernel for MultiplyAdds {
         match S::TILE_ROWS[S::TILE_VECTORS] * S::TILE_VECTORS {
             24 => chains::<S, 24>(s, self.rounds),
             12 => chains::<S, 12>(s, self.rounds),
+            4 => chains::<S, 4>(s, self.rounds),
             _ => chains::<S, 8>(s, self.rounds),
         }
     }
