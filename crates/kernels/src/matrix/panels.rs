@@ -89,7 +89,7 @@ impl<'a, T: Element> Panels<'a, T> {
 
     /// Whether these are all columns of the layout.
     pub(crate) fn has_all_columns(&self) -> bool {
-        self.columns == (0, self.layout.columns())
+        self.columns.1 == self.layout.columns()
     }
 
     /// The slices of the columns, one a panel.
