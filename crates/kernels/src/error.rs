@@ -167,6 +167,12 @@ pub enum Error {
 }
 
 /// A text inside an error, which owns no heap memory: what does not fit is cut off, and an ellipsis shows that.
+///
+/// ```
+/// let error = "avx9000".parse::<kernels::Level>().unwrap_err();
+/// let kernels::Error::UnavailableLevel { name, .. } = error else { unreachable!() };
+/// assert_eq!(name.to_string(), "avx9000");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ShortText<const N: usize> {
     bytes: [u8; N],

@@ -595,12 +595,13 @@ fn random_features_beyond_f32_are_infinite() {
     }
 }
 
-/// Values that are all the same: rounding must not leave them a variance below zero.
+/// Values that are all the same, so many that the sums of their deviations' squares round: that must not leave a variance below
+/// zero, whose root is NaN.
 #[test]
 fn layer_norm_of_constants_is_finite() {
+    let n = 64;
     for level in levels() {
-        for rows in [3, 5, 7, 10, 24, 100, 192] {
-            let n = 257;
+        for rows in [3, 24, 192, 3000, 4096] {
             let x: Vec<f32> = (0..rows).flat_map(|_| (0..n).map(|c| 1.0 + c as f32 / 37.0)).collect();
             let (ones, zeros) = (vec![1.0; rows], vec![0.0; rows]);
             let mut out = vec![f32::NAN; rows * n];

@@ -52,6 +52,14 @@ impl<'a, T: Element> PackedMatrix<'a, T> {
 
     /// Packs a matrix into the front of `buffer`.
     ///
+    /// ```
+    /// use kernels::{PackedMatrix, View};
+    /// let mut buffer = [0.0; 16];
+    /// PackedMatrix::pack(&View::new(&[1.0, 2.0, 3.0, 4.0], 2, 2)?, &mut buffer)?;
+    /// assert_eq!(buffer[..9], [1.0, 3.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 2.0]);
+    /// # Ok::<(), kernels::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::TooShort`] if `buffer` is shorter than [`PackedMatrix::packed_len`].
     pub fn pack(matrix: &View<T>, buffer: &'a mut [T]) -> Result<Self, Error> {
@@ -76,6 +84,13 @@ impl<'a, T: Element> PackedMatrix<'a, T> {
 
     /// A matrix that is packed already, from a file or from flash.
     ///
+    /// ```
+    /// use kernels::PackedMatrix;
+    /// let flash = [0.0; 16];
+    /// assert_eq!(PackedMatrix::from_packed(5, 2, &flash)?.shape(), [5, 2]);
+    /// # Ok::<(), kernels::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Length`] unless `data` holds exactly [`PackedMatrix::packed_len`] values.
     pub fn from_packed(rows: usize, columns: usize, data: &'a [T]) -> Result<Self, Error> {
@@ -90,6 +105,12 @@ impl<'a, T: Element> PackedMatrix<'a, T> {
     }
 
     /// Rows and columns.
+    ///
+    /// ```
+    /// use kernels::PackedMatrix;
+    /// assert_eq!(PackedMatrix::from_packed(5, 2, &[0.0; 16])?.shape(), [5, 2]);
+    /// # Ok::<(), kernels::Error>(())
+    /// ```
     pub fn shape(&self) -> [usize; 2] {
         [self.rows, self.columns]
     }

@@ -11,9 +11,9 @@ use super::product::PackedProduct;
 use super::tile::span;
 use crate::isa::simd::{MAX_LANES, Simd};
 
-/// The most columns of a tile: with two vectors of rows 16 accumulators, which hide the latency of AVX-512's multiply-adds,
-/// or as many as AVX2 has registers for; further columns would be more code for panels that few models have. Short vectors leave
-/// few columns over, and are for processors with little memory for code.
+/// The most columns of a tile. With two vectors of rows, 8 columns are 16 accumulators, which hide the latency of AVX-512's
+/// multiply-adds; AVX2 has registers for 6. More columns would be more code for panels that few models have. Levels with short
+/// vectors have at most 3 remainder columns and run on processors with little memory for code, so they take one at a time.
 const fn max_columns(lanes: usize) -> usize {
     match lanes {
         0..=4 => 1,
@@ -44,7 +44,7 @@ impl PackedProduct<'_, '_> {
         }
     }
 
-    /// All rows of C columns, in tiles of two vectors or, with few columns, of four, so that multiply-adds need not wait for each other.
+    /// All rows of C columns, in tiles of two vectors or, with one or two columns, of four, so that multiply-adds need not wait for each other.
     #[inline(always)]
     fn strip<S: Simd, const C: usize>(&mut self, s: S, column: usize) {
         let mut row = 0;

@@ -1,7 +1,7 @@
 //! The register tile: R rows by V vectors of a product, accumulated in registers along K.
 //!
-//! Packed weights, strided matrices, attention's scores and contexts are walks over such tiles; what else multiplies is
-//! `few`, where a product has too few columns, and sums over tokens. An element is one chain of multiply-adds in order of k,
+//! Packed weights, strided matrices, attention's scores and contexts are covered with such tiles. Two products are
+//! not: `skinny`, where there are fewer columns than lanes, and sums over tokens. An element is one chain of multiply-adds in order of k,
 //! wherever the tiles' borders fall.
 
 use core::ops::Range;
@@ -87,7 +87,7 @@ pub(crate) trait Tiles<S: Simd> {
 
 /// The tiles of one column block, as tall as the instruction set has registers for.
 ///
-/// Column blocks are the outer loop, so that a block of the right factor stays in the near caches while the left factor
+/// Column blocks are the outer loop, so that a block of the right factor stays in the cache next to the core while the left factor
 /// streams past it.
 #[inline(always)]
 pub(crate) fn cover_rows<S: Simd, T: Tiles<S>, const V: usize>(

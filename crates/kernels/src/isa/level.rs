@@ -83,21 +83,38 @@ impl Level {
     ///
     /// Without the feature `std` nothing can be detected, and the answer is what the build requires
     /// (`-C target-feature`).
+    ///
+    /// ```
+    /// assert!(kernels::Level::detect().lanes() >= kernels::Level::PORTABLE.lanes());
+    /// ```
     pub fn detect() -> Level {
         Level::available().last().unwrap_or(Level::PORTABLE)
     }
 
     /// The levels of this CPU, slowest first.
+    ///
+    /// ```
+    /// let first = kernels::Level::available().next();
+    /// assert_eq!(first, Some(kernels::Level::PORTABLE));
+    /// ```
     pub fn available() -> impl Iterator<Item = Level> {
         Token::detect().map(Level)
     }
 
     /// The name that [`Level::from_str`] reads.
+    ///
+    /// ```
+    /// assert_eq!(kernels::Level::PORTABLE.name(), "portable");
+    /// ```
     pub fn name(self) -> &'static str {
         self.0.constants().name
     }
 
     /// f32 in a vector.
+    ///
+    /// ```
+    /// assert_eq!(kernels::Level::PORTABLE.lanes(), 4);
+    /// ```
     pub fn lanes(self) -> usize {
         self.0.constants().lanes
     }

@@ -4,7 +4,7 @@
 //! use them. Kernels are generic over it, implement [`Kernel`] and are inlined into a `#[target_feature]` entry point
 //! by [`Simd::vectorize`].
 
-/// A piece of work that is compiled once for every instruction set.
+/// Work that is compiled once for every instruction set.
 pub(crate) trait Kernel {
     type Output;
 
@@ -30,7 +30,7 @@ pub(crate) trait Simd: Copy {
     /// Vectors across the usual register tile.
     const TILE_VECTORS: usize;
 
-    /// Vectors across a token panel: one tile, or a few that share the weights while they are near.
+    /// Vectors across a token panel: one tile, or several that read the weights while they are in the cache.
     const PANEL_VECTORS: usize;
 
     /// Rows of the register tile that is `i` vectors wide, for i from 1 to 4; zero where the tile would not fit the
@@ -82,7 +82,7 @@ pub(crate) trait Simd: Copy {
     /// `x * 2^n` for integers n, where `x` and the result are normal; infinity for 1 and 128, NaN where both are.
     fn scale(self, x: Self::F32, n: Self::F32) -> Self::F32;
 
-    /// `LANES` rows of a packed matrix at one k: 8 at `p`, or a part of them; further groups of 8 stand `group` values apart.
+    /// `LANES` rows of a packed matrix at one k: 8 at `p`, or a part of them; further groups of 8 follow `group` values apart.
     ///
     /// # Safety
     /// They are readable.
@@ -121,7 +121,7 @@ pub(crate) trait Simd: Copy {
         unsafe { self.transpose_ptr(x.as_ptr(), x_step, out.as_mut_ptr(), out_step) }
     }
 
-    /// Brings the cache line of `p` near. Any address will do: nothing is read.
+    /// Fetches the cache line of `p` into the cache. Any address will do: nothing is read.
     #[inline(always)]
     fn prefetch(self, p: *const f32) {
         let _ = p;
@@ -213,8 +213,8 @@ pub(crate) struct Steps {
     pub b: usize,
 }
 
-/// Values of the left factor that are asked for in advance: packed weights come in one long run, and what fetches them by
-/// itself stops at every page. Measured cold: 2 to 6 % of a product, 128 values being too few and 1024 no better.
+/// How many values ahead the left factor is prefetched. Packed weights are read in one long run, and a processor's own prefetcher
+/// stops at every page. Measured with weights that are in no cache: 2 to 6 % of a product, 128 values being too few and 1024 no better.
 pub(crate) const AHEAD: usize = 512;
 
 /// [`Simd::multiply_tile`] for any tile.

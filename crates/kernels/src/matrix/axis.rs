@@ -25,7 +25,7 @@ impl Axis {
         self.stride * self.order.channel(self.first + i)
     }
 
-    /// Whether each index lies one stride behind the one before.
+    /// Whether each index is one stride after the one before.
     pub(super) fn is_strided(&self) -> bool {
         self.order.is_identity() || self.len <= 1
     }

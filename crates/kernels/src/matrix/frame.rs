@@ -69,36 +69,84 @@ impl Frame {
 macro_rules! frame_methods {
     () => {
         /// Rows and columns.
+        ///
+        /// ```
+        /// use kernels::View;
+        /// let x = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0];
+        /// let view = View::new(&x, 4, 2)?;
+        /// assert_eq!(view.shape(), [4, 2]);
+        /// # Ok::<(), kernels::Error>(())
+        /// ```
         #[inline]
         pub fn shape(&self) -> [usize; 2] {
             [self.frame.rows.len, self.frame.columns.len]
         }
 
         /// Rows.
+        ///
+        /// ```
+        /// use kernels::View;
+        /// let x = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0];
+        /// let view = View::new(&x, 4, 2)?;
+        /// assert_eq!(view.rows(), 4);
+        /// # Ok::<(), kernels::Error>(())
+        /// ```
         #[inline]
         pub fn rows(&self) -> usize {
             self.frame.rows.len
         }
 
         /// Columns.
+        ///
+        /// ```
+        /// use kernels::View;
+        /// let x = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0];
+        /// let view = View::new(&x, 4, 2)?;
+        /// assert_eq!(view.columns(), 2);
+        /// # Ok::<(), kernels::Error>(())
+        /// ```
         #[inline]
         pub fn columns(&self) -> usize {
             self.frame.columns.len
         }
 
         /// Whether there is no value: no row or no column.
+        ///
+        /// ```
+        /// use kernels::View;
+        /// let x = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0];
+        /// let view = View::new(&x, 4, 2)?;
+        /// assert!(!view.is_empty() && view.row_range(0..0)?.is_empty());
+        /// # Ok::<(), kernels::Error>(())
+        /// ```
         #[inline]
         pub fn is_empty(&self) -> bool {
             self.frame.is_empty()
         }
 
         /// Whether the values of each row lie side by side, so that kernels can run along them.
+        ///
+        /// ```
+        /// use kernels::View;
+        /// let x = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0];
+        /// let view = View::new(&x, 4, 2)?;
+        /// assert!(view.has_contiguous_rows() && !view.transpose().has_contiguous_rows());
+        /// # Ok::<(), kernels::Error>(())
+        /// ```
         #[inline]
         pub fn has_contiguous_rows(&self) -> bool {
             self.frame.columns.is_contiguous()
         }
 
         /// Rows as columns and columns as rows.
+        ///
+        /// ```
+        /// use kernels::View;
+        /// let x = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0];
+        /// let view = View::new(&x, 4, 2)?;
+        /// assert_eq!(view.transpose().at(1, 3), 8.0);
+        /// # Ok::<(), kernels::Error>(())
+        /// ```
         #[must_use]
         pub fn transpose(self) -> Self {
             let Frame { rows, columns } = self.frame;
@@ -110,6 +158,14 @@ macro_rules! frame_methods {
         /// # $crate::error::Errors
         /// [`crate::Error::Groups`] unless `groups` divides the number of rows; [`crate::Error::Channels`] on a range of rows, which
         /// no shuffle of the whole has as an axis.
+        ///
+        /// ```
+        /// use kernels::View;
+        /// let x = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0];
+        /// let view = View::new(&x, 4, 2)?;
+        /// assert_eq!(view.shuffle_rows(2)?.row(1), Some(&x[4..6])); // rows 0 2 1 3
+        /// # Ok::<(), kernels::Error>(())
+        /// ```
         pub fn shuffle_rows(self, groups: usize) -> Result<Self, $crate::error::Error> {
             let order = $crate::shuffle::ChannelOrder::shuffle(self.rows(), groups)?;
             self.reorder_rows(order)
@@ -119,6 +175,14 @@ macro_rules! frame_methods {
         ///
         /// # $crate::error::Errors
         /// As [`Self::shuffle_rows`].
+        ///
+        /// ```
+        /// use kernels::View;
+        /// let x = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0];
+        /// let view = View::new(&x, 4, 2)?;
+        /// assert_eq!(view.transpose().shuffle_columns(2)?.at(0, 1), 5.0);
+        /// # Ok::<(), kernels::Error>(())
+        /// ```
         pub fn shuffle_columns(self, groups: usize) -> Result<Self, $crate::error::Error> {
             Ok(self.transpose().shuffle_rows(groups)?.transpose())
         }
@@ -127,6 +191,15 @@ macro_rules! frame_methods {
         ///
         /// # $crate::error::Errors
         /// [`crate::Error::Channels`] unless this view has all the rows that the order speaks of.
+        ///
+        /// ```
+        /// use kernels::View;
+        /// let x = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0];
+        /// let view = View::new(&x, 4, 2)?;
+        /// let order = kernels::ChannelOrder::shuffle(4, 2)?;
+        /// assert_eq!(view.reorder_rows(order)?.at(1, 0), 5.0);
+        /// # Ok::<(), kernels::Error>(())
+        /// ```
         pub fn reorder_rows(mut self, order: $crate::shuffle::ChannelOrder) -> Result<Self, $crate::error::Error> {
             self.frame.rows = self.frame.rows.reorder(order)?;
             Ok(self)
@@ -136,6 +209,14 @@ macro_rules! frame_methods {
         ///
         /// # $crate::error::Errors
         /// [`crate::Error::Range`] if the range reaches past the last row.
+        ///
+        /// ```
+        /// use kernels::View;
+        /// let x = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0];
+        /// let view = View::new(&x, 4, 2)?;
+        /// assert_eq!(view.row_range(1..3)?.at(0, 0), 3.0);
+        /// # Ok::<(), kernels::Error>(())
+        /// ```
         pub fn row_range(mut self, range: core::ops::Range<usize>) -> Result<Self, $crate::error::Error> {
             self.frame.rows = self.frame.rows.range(range, "row_range")?;
             Ok(self)
@@ -145,12 +226,28 @@ macro_rules! frame_methods {
         ///
         /// # $crate::error::Errors
         /// [`crate::Error::Range`] if the range reaches past the last column.
+        ///
+        /// ```
+        /// use kernels::View;
+        /// let x = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0];
+        /// let view = View::new(&x, 4, 2)?;
+        /// assert_eq!(view.column_range(1..2)?.row(3), Some(&x[7..]));
+        /// # Ok::<(), kernels::Error>(())
+        /// ```
         pub fn column_range(mut self, range: core::ops::Range<usize>) -> Result<Self, $crate::error::Error> {
             self.frame.columns = self.frame.columns.range(range, "column_range")?;
             Ok(self)
         }
 
         /// The element at a row and column.
+        ///
+        /// ```
+        /// use kernels::View;
+        /// let x = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0];
+        /// let view = View::new(&x, 4, 2)?;
+        /// assert_eq!(view.at(3, 1), 8.0);
+        /// # Ok::<(), kernels::Error>(())
+        /// ```
         ///
         /// # Panics
         /// If either is out of range.
@@ -160,6 +257,15 @@ macro_rules! frame_methods {
         }
 
         /// A row, if its values lie side by side.
+        ///
+        /// ```
+        /// use kernels::View;
+        /// let x = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0];
+        /// let view = View::new(&x, 4, 2)?;
+        /// assert_eq!(view.row(1), Some(&x[2..4]));
+        /// assert_eq!(view.transpose().row(1), None);
+        /// # Ok::<(), kernels::Error>(())
+        /// ```
         ///
         /// # Panics
         /// If `row` is out of range.

@@ -1,7 +1,7 @@
 //! Columns of panels in another order: what shifted windows and merged patches read.
 //!
-//! Tokens that are neighbours in the new order were neighbours in the old one, or next but one, a few at a time: such runs are
-//! worked out once, and each is copied in a number of rows.
+//! Tokens that follow each other in the new order mostly followed each other in the old one too, directly or with one in between.
+//! Such runs are found once and then copied in every row.
 
 use core::array::from_fn;
 use core::iter::Peekable;
@@ -95,7 +95,7 @@ fn check_index(what: &'static str, index: usize, len: usize) -> Result<(), Error
     if index < len { Ok(()) } else { Err(Error::Range { what, start: index, end: index.saturating_add(1), len }) }
 }
 
-/// Where a run of up to [`WIDTH`] columns lies, which are neighbours or next but one.
+/// A run of up to [`WIDTH`] columns that follow each other directly or with one in between.
 #[derive(Clone, Copy, Default)]
 struct Run {
     /// The place of its first value, in row 0.

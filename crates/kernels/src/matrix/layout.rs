@@ -51,6 +51,11 @@ impl PanelLayout {
     }
 
     /// One panel as wide as `columns`: an ordinary row-major matrix.
+    ///
+    /// ```
+    /// let layout = kernels::PanelLayout::single(197);
+    /// assert_eq!((layout.count(), layout.width(0)), (1, 197));
+    /// ```
     pub fn single(columns: usize) -> Self {
         PanelLayout::with_panels(columns, 1, columns, usize::from(columns > 0))
     }
@@ -63,11 +68,21 @@ impl PanelLayout {
     }
 
     /// Columns.
+    ///
+    /// ```
+    /// let layout = kernels::Level::PORTABLE.panels(21); // 8, 8 and 5 columns, the last filled up to 8
+    /// assert_eq!(layout.columns(), 21);
+    /// ```
     pub fn columns(&self) -> usize {
         self.columns
     }
 
     /// Columns of all panels in memory, where each row is filled up to whole vectors.
+    ///
+    /// ```
+    /// let layout = kernels::Level::PORTABLE.panels(21); // 8, 8 and 5 columns, the last filled up to 8
+    /// assert_eq!(layout.padded(), 24);
+    /// ```
     pub fn padded(&self) -> usize {
         match self.count {
             0 => 0,
@@ -76,11 +91,21 @@ impl PanelLayout {
     }
 
     /// Panels.
+    ///
+    /// ```
+    /// let layout = kernels::Level::PORTABLE.panels(21); // 8, 8 and 5 columns, the last filled up to 8
+    /// assert_eq!(layout.count(), 3);
+    /// ```
     pub fn count(&self) -> usize {
         self.count
     }
 
     /// The columns of a panel.
+    ///
+    /// ```
+    /// let layout = kernels::Level::PORTABLE.panels(21); // 8, 8 and 5 columns, the last filled up to 8
+    /// assert_eq!(layout.range(2), 16..21);
+    /// ```
     ///
     /// # Panics
     /// If there is no such panel.
@@ -92,6 +117,11 @@ impl PanelLayout {
 
     /// The panel of a column.
     ///
+    /// ```
+    /// let layout = kernels::Level::PORTABLE.panels(21); // 8, 8 and 5 columns, the last filled up to 8
+    /// assert_eq!(layout.panel_of(16), 2);
+    /// ```
+    ///
     /// # Panics
     /// If the column is beyond the last.
     #[inline]
@@ -101,12 +131,23 @@ impl PanelLayout {
     }
 
     /// The columns in memory in front of a panel: it starts at so many times the rows of the matrix.
+    ///
+    /// ```
+    /// let layout = kernels::Level::PORTABLE.panels(21); // 8, 8 and 5 columns, the last filled up to 8
+    /// let rows = 3;
+    /// assert_eq!(rows * layout.offset(2), 48); // where the last panel of a matrix with 3 rows starts
+    /// ```
     #[inline]
     pub fn offset(&self, panel: usize) -> usize {
         panel.saturating_mul(self.widths[0])
     }
 
     /// The width of a panel in memory: the values from one of its rows to the next.
+    ///
+    /// ```
+    /// let layout = kernels::Level::PORTABLE.panels(21); // 8, 8 and 5 columns, the last filled up to 8
+    /// assert_eq!(layout.width(2), 8);
+    /// ```
     ///
     /// # Panics
     /// If there is no such panel.
@@ -121,8 +162,13 @@ impl PanelLayout {
     }
 
     /// The width of the widest panel.
+    ///
+    /// ```
+    /// let layout = kernels::Level::PORTABLE.panels(21); // 8, 8 and 5 columns, the last filled up to 8
+    /// assert_eq!(layout.max_width(), 8);
+    /// ```
     pub fn max_width(&self) -> usize {
-        // All panels but the last are alike, and the last may be wider or narrower.
+        // All panels but the last have one width; the last may be wider or narrower.
         let last = self.count.saturating_sub(1);
         [0, last].into_iter().filter(|&panel| panel < self.count).map(|panel| self.width(panel)).max().unwrap_or(0)
     }
@@ -149,6 +195,14 @@ impl PanelLayout {
     }
 
     /// As [`PanelLayout::view`], to write.
+    ///
+    /// ```
+    /// let layout = kernels::Level::PORTABLE.panels(10); // one panel, 12 columns in memory
+    /// let mut data = [0.0; 24];
+    /// layout.view_mut(0, &mut data, 2)?.row_mut(1).unwrap().fill(1.0);
+    /// assert_eq!(data[10..24], [0., 0., 1., 1., 1., 1., 1., 1., 1., 1., 1., 1., 0., 0.]);
+    /// # Ok::<(), kernels::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::OutOfBounds`] if `data` is too short, [`Error::Range`] if there is no such panel.

@@ -39,6 +39,14 @@ pub struct Panels<'a, T = f32> {
 impl<'a, T: Element> Panels<'a, T> {
     /// `rows` rows in panels of the given layout: panel p starts at value `rows * layout.offset(p)`.
     ///
+    /// ```
+    /// use kernels::{Panels, PanelLayout};
+    /// let data = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+    /// let panels = Panels::new(&data, 2, PanelLayout::single(3))?;
+    /// assert!(Panels::new(&data, 3, PanelLayout::single(3)).is_err());
+    /// # Ok::<(), kernels::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Length`] unless `data` holds exactly `rows * layout.padded()` values.
     pub fn new(data: &'a [T], rows: usize, layout: PanelLayout) -> Result<Self, Error> {
@@ -47,6 +55,13 @@ impl<'a, T: Element> Panels<'a, T> {
     }
 
     /// An ordinary row-major matrix as one panel.
+    ///
+    /// ```
+    /// use kernels::{Panels, PanelLayout};
+    /// let data = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+    /// assert_eq!(Panels::single(&data, 2, 3)?.panel(0).at(1, 0), 4.0);
+    /// # Ok::<(), kernels::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Length`] if `data` is too short.
@@ -57,6 +72,13 @@ impl<'a, T: Element> Panels<'a, T> {
     }
 
     /// Some of the rows of every panel.
+    ///
+    /// ```
+    /// use kernels::{Panels, PanelLayout};
+    /// let data = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+    /// assert_eq!(Panels::single(&data, 2, 3)?.row_range(1..2)?.panel(0).row(0), Some(&data[3..]));
+    /// # Ok::<(), kernels::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Range`] if the range reaches past the last row.
@@ -71,6 +93,13 @@ impl<'a, T: Element> Panels<'a, T> {
 
     /// Some of the columns, in one or several panels: a window of tokens.
     ///
+    /// ```
+    /// use kernels::{Panels, PanelLayout};
+    /// let data = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+    /// assert!(Panels::single(&data, 2, 3)?.column_range(1..3)?.column(0).iter().eq([2.0, 5.0]));
+    /// # Ok::<(), kernels::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Range`] if the range reaches past the last column.
     pub fn column_range(mut self, range: Range<usize>) -> Result<Self, Error> {
@@ -83,6 +112,13 @@ impl<'a, T: Element> Panels<'a, T> {
     }
 
     /// Columns that hold data.
+    ///
+    /// ```
+    /// use kernels::{Panels, PanelLayout};
+    /// let data = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+    /// assert_eq!(Panels::single(&data, 2, 3)?.columns(), 3);
+    /// # Ok::<(), kernels::Error>(())
+    /// ```
     pub fn columns(&self) -> usize {
         self.columns.1
     }
@@ -121,16 +157,37 @@ impl<'a, T: Element> Panels<'a, T> {
     }
 
     /// Rows of every panel.
+    ///
+    /// ```
+    /// use kernels::{Panels, PanelLayout};
+    /// let data = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+    /// assert_eq!(Panels::single(&data, 2, 3)?.rows(), 2);
+    /// # Ok::<(), kernels::Error>(())
+    /// ```
     pub fn rows(&self) -> usize {
         self.rows.1
     }
 
     /// How the columns are divided.
+    ///
+    /// ```
+    /// use kernels::{Panels, PanelLayout};
+    /// let data = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+    /// assert_eq!(*Panels::single(&data, 2, 3)?.layout(), PanelLayout::single(3));
+    /// # Ok::<(), kernels::Error>(())
+    /// ```
     pub fn layout(&self) -> &PanelLayout {
         &self.layout
     }
 
     /// The values of a column.
+    ///
+    /// ```
+    /// use kernels::{Panels, PanelLayout};
+    /// let data = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+    /// assert_eq!(Panels::single(&data, 2, 3)?.column(2).at(1), 6.0);
+    /// # Ok::<(), kernels::Error>(())
+    /// ```
     ///
     /// # Panics
     /// If the column is beyond the last.
@@ -140,7 +197,7 @@ impl<'a, T: Element> Panels<'a, T> {
         Column { data: self.data.get(start..).unwrap_or(&[]), stride, len: self.rows.1 }
     }
 
-    /// Where a column's first value lies in [`Panels::data`], the values from one row to the next, and how many columns follow
+    /// Where a column's first value is in [`Panels::data`], the values from one row to the next, and how many columns follow
     /// in its panel, itself included.
     #[inline]
     pub(crate) fn place(&self, column: usize) -> (usize, usize, usize) {
@@ -222,6 +279,13 @@ impl<'a, T: Element> Panels<'a, T> {
 
     /// One panel, whatever range of columns was taken.
     ///
+    /// ```
+    /// use kernels::{Panels, PanelLayout};
+    /// let data = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+    /// assert_eq!(Panels::single(&data, 2, 3)?.panel(0).shape(), [2, 3]);
+    /// # Ok::<(), kernels::Error>(())
+    /// ```
+    ///
     /// # Panics
     /// If there is no such panel.
     pub fn panel(&self, panel: usize) -> View<'a, T> {
@@ -231,6 +295,14 @@ impl<'a, T: Element> Panels<'a, T> {
 }
 
 /// Columns of [`Panels`] that lie in one panel: a row-major matrix.
+///
+/// ```
+/// use kernels::Panels;
+/// let panels = Panels::single(&[1.0, 2.0, 3.0, 4.0], 2, 2)?;
+/// let slice = panels.slices().next().unwrap();
+/// assert_eq!(slice.data[slice.step], 3.0); // the second row
+/// # Ok::<(), kernels::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct PanelSlice<'a, T = f32> {
@@ -263,6 +335,13 @@ pub struct Column<'a, T = f32> {
 impl<'a, T: Element> Column<'a, T> {
     /// The value in a row.
     ///
+    /// ```
+    /// use kernels::{Panels, PanelLayout};
+    /// let data = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+    /// assert_eq!(Panels::single(&data, 2, 3)?.column(0).at(1), 4.0);
+    /// # Ok::<(), kernels::Error>(())
+    /// ```
+    ///
     /// # Panics
     /// If the row is beyond the last.
     #[inline]
@@ -272,6 +351,13 @@ impl<'a, T: Element> Column<'a, T> {
     }
 
     /// The values row by row.
+    ///
+    /// ```
+    /// use kernels::{Panels, PanelLayout};
+    /// let data = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+    /// assert_eq!(Panels::single(&data, 2, 3)?.column(1).iter().sum::<f32>(), 7.0);
+    /// # Ok::<(), kernels::Error>(())
+    /// ```
     pub fn iter(self) -> impl ExactSizeIterator<Item = T> + use<'a, T> {
         (0..self.len).map(move |row| self.at(row))
     }

@@ -4,7 +4,7 @@ use core::ops::Range;
 
 use super::frame::Frame;
 
-/// Some rows of a view's data, each cut to some columns.
+/// Some columns of consecutive rows of a view's data.
 ///
 /// # Safety
 /// `frame` is one that [`Frame::new`] made for data of this length, or came from such a one by taking ranges, transposing and

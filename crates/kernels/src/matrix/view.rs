@@ -32,6 +32,12 @@ pub struct View<'a, T = f32> {
 impl<'a, T: Element> View<'a, T> {
     /// A row-major matrix at the front of `data`.
     ///
+    /// ```
+    /// use kernels::View;
+    /// assert_eq!(View::new(&[1.0, 2.0, 3.0, 4.0], 2, 2)?.at(1, 0), 3.0);
+    /// # Ok::<(), kernels::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::OutOfBounds`] if `data` is too short.
     pub fn new(data: &'a [T], rows: usize, columns: usize) -> Result<Self, Error> {
@@ -39,6 +45,14 @@ impl<'a, T: Element> View<'a, T> {
     }
 
     /// A matrix of the given shape and strides, `[rows, columns]` each, the strides counted in values.
+    ///
+    /// ```
+    /// use kernels::View;
+    /// let x = [1.0, 2.0, 3.0, 4.0, 5.0];
+    /// let repeated = View::with_strides(&x, [3, 2], [0, 1])?; // the first two values, three times
+    /// assert_eq!(repeated.row(2), Some(&x[..2]));
+    /// # Ok::<(), kernels::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::OutOfBounds`] if the last element lies beyond `data`.
@@ -48,7 +62,7 @@ impl<'a, T: Element> View<'a, T> {
 
     frame_methods!();
 
-    /// Some rows one after the other, each cut to some columns.
+    /// Some columns of consecutive rows.
     ///
     /// # Panics
     /// If a row or column is out of range, or a row's values do not lie side by side.
@@ -98,7 +112,7 @@ mod tests {
     use super::*;
     use std::vec::Vec;
 
-    /// Rows one after the other are the rows by their indices, whatever was shuffled and cut.
+    /// Rows one after the other are the rows by their indices, whatever was shuffled and whatever ranges were taken.
     #[test]
     fn rows_in_a_row_are_rows_by_index() {
         let data: Vec<f32> = (0..400).map(|i| i as f32).collect();

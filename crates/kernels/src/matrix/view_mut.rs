@@ -28,6 +28,14 @@ pub struct ViewMut<'a, T = f32> {
 impl<'a, T: Element> ViewMut<'a, T> {
     /// A row-major matrix at the front of `data`.
     ///
+    /// ```
+    /// use kernels::ViewMut;
+    /// let mut x = [1.0, 2.0, 3.0, 4.0];
+    /// *ViewMut::new(&mut x, 2, 2)?.at_mut(1, 0) = 0.0;
+    /// assert_eq!(x, [1.0, 2.0, 0.0, 4.0]);
+    /// # Ok::<(), kernels::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::OutOfBounds`] if `data` is too short.
     pub fn new(data: &'a mut [T], rows: usize, columns: usize) -> Result<Self, Error> {
@@ -35,6 +43,14 @@ impl<'a, T: Element> ViewMut<'a, T> {
     }
 
     /// A matrix of the given shape and strides, `[rows, columns]` each, the strides counted in values.
+    ///
+    /// ```
+    /// use kernels::ViewMut;
+    /// let mut x = [1.0, 2.0, 3.0, 4.0];
+    /// assert!(ViewMut::with_strides(&mut x, [2, 2], [1, 2]).is_ok()); // column by column
+    /// assert!(ViewMut::with_strides(&mut x, [2, 2], [1, 1]).is_err()); // the second value twice
+    /// # Ok::<(), kernels::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::OutOfBounds`] if the last element lies beyond `data`; [`Error::Overlap`] if the strides could lead to
@@ -123,16 +139,40 @@ impl<'a, T: Element> ViewMut<'a, T> {
     }
 
     /// The same matrix, to read.
+    ///
+    /// ```
+    /// use kernels::ViewMut;
+    /// let mut x = [1.0, 2.0, 3.0, 4.0];
+    /// assert_eq!(ViewMut::new(&mut x, 2, 2)?.as_view().at(1, 1), 4.0);
+    /// # Ok::<(), kernels::Error>(())
+    /// ```
     pub fn as_view(&self) -> View<'_, T> {
         View { data: self.data, frame: self.frame }
     }
 
     /// The same matrix, for a shorter time.
+    ///
+    /// ```
+    /// use kernels::ViewMut;
+    /// let mut x = [1.0, 2.0, 3.0, 4.0];
+    /// let mut view = ViewMut::new(&mut x, 2, 2)?;
+    /// view.reborrow().row_range(0..1)?.row_mut(0).unwrap().fill(0.0);
+    /// assert_eq!(view.at(0, 1), 0.0); // still there
+    /// # Ok::<(), kernels::Error>(())
+    /// ```
     pub fn reborrow(&mut self) -> ViewMut<'_, T> {
         ViewMut { data: self.data, frame: self.frame }
     }
 
     /// The place at a row and column.
+    ///
+    /// ```
+    /// use kernels::ViewMut;
+    /// let mut x = [1.0, 2.0, 3.0, 4.0];
+    /// *ViewMut::new(&mut x, 2, 2)?.at_mut(0, 1) += 1.0;
+    /// assert_eq!(x[1], 3.0);
+    /// # Ok::<(), kernels::Error>(())
+    /// ```
     ///
     /// # Panics
     /// If either is out of range.
@@ -142,6 +182,14 @@ impl<'a, T: Element> ViewMut<'a, T> {
     }
 
     /// A row, if its values lie side by side.
+    ///
+    /// ```
+    /// use kernels::ViewMut;
+    /// let mut x = [1.0, 2.0, 3.0, 4.0];
+    /// ViewMut::new(&mut x, 2, 2)?.row_mut(1).unwrap().fill(0.0);
+    /// assert_eq!(x, [1.0, 2.0, 0.0, 0.0]);
+    /// # Ok::<(), kernels::Error>(())
+    /// ```
     ///
     /// # Panics
     /// If `row` is out of range.

@@ -22,7 +22,7 @@ use skinny::MAX_QUERIES;
 /// assert!(kernels::attention_scratch_len(197) >= 197 * 48);
 /// ```
 pub const fn attention_scratch_len(keys: usize) -> usize {
-    // Scores of a block, or a block of transposed values, a few queries' scores and a row beside them.
+    // Scores of a block, or a block of transposed values, or fewer queries' scores and a row beside them.
     let row = keys.div_ceil(MAX_LANES).saturating_mul(MAX_LANES);
     row.saturating_mul(MAX_BLOCK * MAX_LANES + MAX_QUERIES + 1)
 }

@@ -30,11 +30,23 @@ pub struct ChannelOrder {
 
 impl ChannelOrder {
     /// The order before any shuffle.
+    ///
+    /// ```
+    /// use kernels::ChannelOrder;
+    /// assert!(ChannelOrder::identity(6).iter().eq(0..6));
+    /// # Ok::<(), kernels::Error>(())
+    /// ```
     pub const fn identity(channels: usize) -> Self {
         ChannelOrder { channels, stride: 1 }
     }
 
     /// The order after one shuffle with `groups` groups.
+    ///
+    /// ```
+    /// use kernels::ChannelOrder;
+    /// assert!(ChannelOrder::shuffle(6, 3)?.iter().eq([0, 2, 4, 1, 3, 5]));
+    /// # Ok::<(), kernels::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Groups`] unless `groups` is at least 1 and divides `channels`.
@@ -55,6 +67,13 @@ impl ChannelOrder {
 
     /// The order after `next` is applied to channels already in this order.
     ///
+    /// ```
+    /// use kernels::ChannelOrder;
+    /// let shuffle = ChannelOrder::shuffle(6, 2)?;
+    /// assert!(shuffle.then(shuffle)?.iter().eq([0, 4, 3, 2, 1, 5]));
+    /// # Ok::<(), kernels::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Channels`] if the two are orders of different numbers of channels.
     pub const fn then(self, next: ChannelOrder) -> Result<Self, Error> {
@@ -65,6 +84,12 @@ impl ChannelOrder {
     }
 
     /// The order that undoes this one: the stride's inverse modulo `channels - 1`.
+    ///
+    /// ```
+    /// use kernels::ChannelOrder;
+    /// assert_eq!(ChannelOrder::shuffle(6, 2)?.inverse(), ChannelOrder::shuffle(6, 3)?);
+    /// # Ok::<(), kernels::Error>(())
+    /// ```
     pub const fn inverse(self) -> Self {
         if self.channels < 3 {
             return self;
@@ -82,21 +107,45 @@ impl ChannelOrder {
     }
 
     /// Channels in the order.
+    ///
+    /// ```
+    /// use kernels::ChannelOrder;
+    /// assert_eq!(ChannelOrder::shuffle(6, 2)?.channels(), 6);
+    /// # Ok::<(), kernels::Error>(())
+    /// ```
     pub const fn channels(self) -> usize {
         self.channels
     }
 
     /// The modular stride.
+    ///
+    /// ```
+    /// use kernels::ChannelOrder;
+    /// assert_eq!(ChannelOrder::shuffle(6, 2)?.stride(), 3);
+    /// # Ok::<(), kernels::Error>(())
+    /// ```
     pub const fn stride(self) -> usize {
         self.stride
     }
 
     /// Whether position `p` shows channel `p` throughout.
+    ///
+    /// ```
+    /// use kernels::ChannelOrder;
+    /// assert!(ChannelOrder::shuffle(6, 1)?.is_identity());
+    /// # Ok::<(), kernels::Error>(())
+    /// ```
     pub const fn is_identity(self) -> bool {
         self.stride == 1 || self.channels < 3
     }
 
     /// The channel at a position.
+    ///
+    /// ```
+    /// use kernels::ChannelOrder;
+    /// assert_eq!(ChannelOrder::shuffle(6, 2)?.channel(1), 3);
+    /// # Ok::<(), kernels::Error>(())
+    /// ```
     ///
     /// # Panics
     /// If `position` is not below the number of channels.
@@ -110,6 +159,12 @@ impl ChannelOrder {
     }
 
     /// The channels in order of position.
+    ///
+    /// ```
+    /// use kernels::ChannelOrder;
+    /// assert_eq!(ChannelOrder::shuffle(6, 2)?.iter().nth(3), Some(4));
+    /// # Ok::<(), kernels::Error>(())
+    /// ```
     pub fn iter(self) -> impl ExactSizeIterator<Item = usize> + Clone {
         Walk::new(self.channels, self.stride)
     }

@@ -33,6 +33,15 @@ impl<'a> Attention<'a> {
     /// `q` is D x queries with contiguous, unshuffled rows; `k` is D x keys and `v` Dv x keys, where an ordinary matrix is one
     /// panel; `scale` is the factor on `k . q`, usually `1 / sqrt(D)`.
     ///
+    /// ```
+    /// use kernels::{Attention, Panels, View};
+    /// let x = [0.5; 6];
+    /// let (q, kv) = (View::new(&x, 2, 2)?, Panels::single(&x, 2, 3)?); // 2 channels, 2 queries, 3 keys
+    /// let operands = Attention::new(q, kv, kv, 0.7)?;
+    /// assert!(Attention::new(q, kv.row_range(0..1)?, kv, 0.7).is_err());
+    /// # Ok::<(), kernels::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Shape`] if the shapes do not fit, [`Error::RowsNotContiguous`] and [`Error::RowsNotStrided`] for `q`.
     pub fn new(q: View<'a>, k: Panels<'a>, v: Panels<'a>, scale: f32) -> Result<Self, Error> {
@@ -44,6 +53,15 @@ impl<'a> Attention<'a> {
 
     /// Adds a keys x queries matrix with contiguous, unshuffled rows to the scaled scores: relative positions. Rows may repeat.
     ///
+    /// ```
+    /// use kernels::{Attention, Panels, View};
+    /// let x = [0.5; 6];
+    /// let (q, kv) = (View::new(&x, 2, 2)?, Panels::single(&x, 2, 3)?); // 2 channels, 2 queries, 3 keys
+    /// let operands = Attention::new(q, kv, kv, 0.7)?;
+    /// let operands = operands.with_bias(View::with_strides(&x, [3, 2], [0, 1])?)?;
+    /// # Ok::<(), kernels::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`Attention::new`].
     pub fn with_bias(mut self, bias: impl Into<Option<View<'a>>>) -> Result<Self, Error> {
@@ -53,6 +71,16 @@ impl<'a> Attention<'a> {
 
     /// As [`Attention::with_bias`], added after the bias: 0 where a query may see a key and -infinity where not.
     ///
+    /// ```
+    /// use kernels::{Attention, Panels, View};
+    /// let x = [0.5; 6];
+    /// let (q, kv) = (View::new(&x, 2, 2)?, Panels::single(&x, 2, 3)?); // 2 channels, 2 queries, 3 keys
+    /// let operands = Attention::new(q, kv, kv, 0.7)?;
+    /// let causal = [0.0, 0.0, f32::NEG_INFINITY, 0.0, f32::NEG_INFINITY, f32::NEG_INFINITY];
+    /// let operands = operands.with_mask(View::new(&causal, 3, 2)?)?;
+    /// # Ok::<(), kernels::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`Attention::new`].
     pub fn with_mask(mut self, mask: impl Into<Option<View<'a>>>) -> Result<Self, Error> {
@@ -61,16 +89,43 @@ impl<'a> Attention<'a> {
     }
 
     /// Keys that each query attends to.
+    ///
+    /// ```
+    /// use kernels::{Attention, Panels, View};
+    /// let x = [0.5; 6];
+    /// let (q, kv) = (View::new(&x, 2, 2)?, Panels::single(&x, 2, 3)?); // 2 channels, 2 queries, 3 keys
+    /// let operands = Attention::new(q, kv, kv, 0.7)?;
+    /// assert_eq!(operands.keys(), 3);
+    /// # Ok::<(), kernels::Error>(())
+    /// ```
     pub fn keys(&self) -> usize {
         self.k.columns()
     }
 
     /// Queries, which are the columns of the output.
+    ///
+    /// ```
+    /// use kernels::{Attention, Panels, View};
+    /// let x = [0.5; 6];
+    /// let (q, kv) = (View::new(&x, 2, 2)?, Panels::single(&x, 2, 3)?); // 2 channels, 2 queries, 3 keys
+    /// let operands = Attention::new(q, kv, kv, 0.7)?;
+    /// assert_eq!(operands.queries(), 2);
+    /// # Ok::<(), kernels::Error>(())
+    /// ```
     pub fn queries(&self) -> usize {
         self.queries
     }
 
     /// Multiply-accumulates of the scores and the context.
+    ///
+    /// ```
+    /// use kernels::{Attention, Panels, View};
+    /// let x = [0.5; 6];
+    /// let (q, kv) = (View::new(&x, 2, 2)?, Panels::single(&x, 2, 3)?); // 2 channels, 2 queries, 3 keys
+    /// let operands = Attention::new(q, kv, kv, 0.7)?;
+    /// assert_eq!(operands.macs(), (2 + 2) * 2 * 3);
+    /// # Ok::<(), kernels::Error>(())
+    /// ```
     pub fn macs(&self) -> usize {
         (self.k.rows() + self.v.rows()).saturating_mul(self.queries).saturating_mul(self.keys())
     }

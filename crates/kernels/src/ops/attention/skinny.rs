@@ -87,14 +87,14 @@ fn exponentials_of_query<S: Simd>(s: S, scores: &mut [f32], keys: usize) -> f32 
     scores[..keys].iter().fold(0.0, |sum, e| sum + e)
 }
 
-/// `out[channel][query] = inverse[query] * sum over keys of p[query][key] * v[channel][key]` for a few queries.
+/// `out[channel][query] = inverse[query] * sum over keys of p[query][key] * v[channel][key]` for fewer queries than a vector has lanes.
 struct SkinnyContexts<'a, 'b> {
     v: &'a Panels<'a>,
     p: &'a [f32],
     /// The values from one query's row of `p` to the next.
     row: usize,
     inverse: [f32; MAX_LANES],
-    /// A block of V, transposed: a key's channels stand side by side.
+    /// A block of V, transposed: a key's channels are neighbours.
     transposed: &'a mut [f32],
     queries: usize,
     /// The first query's column of `out`.
@@ -169,7 +169,7 @@ fn transpose<S: Simd>(
     }
 }
 
-/// `scores[query][key] = q[:, query] . k[:, key]` for a few queries and the keys of one panel.
+/// `scores[query][key] = q[:, query] . k[:, key]` for fewer queries than a vector has lanes and the keys of one panel.
 struct KeyScores<'a> {
     q: Left<'a>,
     k: Right<'a>,
