@@ -1,9 +1,17 @@
-//! What goes to standard error: warnings, failures and progress. None of it can fail the program.
+//! What goes to standard error: notes, warnings, failures and progress. None of it can fail the program.
 
 use std::fmt::Display;
 use std::io::Write;
+use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::text::printable_lines;
+
+/// Says what somebody may want to know.
+pub(crate) fn note(message: impl Display) {
+    say("note", message);
+}
 
 /// Says something that does not stop the program.
 pub(crate) fn warn(message: impl Display) {
@@ -21,8 +29,20 @@ pub(crate) fn error(error: &anyhow::Error) {
     say("error", message);
 }
 
+/// Says what is wrong with the command line, or prints the help that it asks for.
+pub(crate) fn usage(usage: &clap::Error) -> ExitCode {
+    // Help that nobody reads to its end is no failure. Only what is wrong repeats words of the command line, which may
+    // be names of files.
+    let _ = match usage.use_stderr() {
+        false => usage.print(),
+        true => write!(std::io::stderr(), "{}", printable_lines(&usage.to_string())),
+    };
+    ExitCode::from(usage.exit_code() as u8)
+}
+
 /// `eprintln!` would panic where standard error is closed; then nobody is left to tell.
 fn say(kind: &str, message: impl Display) {
+    let message = printable_lines(&message.to_string());
     let _ = writeln!(std::io::stderr(), "{kind}: {message}");
 }
 

@@ -14,6 +14,7 @@ mod outcome;
 mod output;
 mod report;
 mod stats;
+mod text;
 mod theory;
 mod threads;
 mod timing;
@@ -29,11 +30,7 @@ use outcome::{Outcome, Usage};
 fn main() -> ExitCode {
     let program = match Program::try_parse() {
         Ok(program) => program,
-        Err(usage) => {
-            // Help that nobody reads to its end is no failure.
-            let _ = usage.print();
-            return ExitCode::from(usage.exit_code() as u8);
-        }
+        Err(usage) => return diagnostics::usage(&usage),
     };
     match program.command.execute() {
         Ok(Outcome::Complete) => ExitCode::SUCCESS,

@@ -8,7 +8,7 @@ use weights::{Description, LoadedModel, Loader, Random, TensorFile};
 use crate::diagnostics::warn;
 use crate::flags::{SettingArgs, SubjectArgs};
 use crate::outcome::Usage;
-use crate::report;
+use crate::text;
 use images::ImageError;
 
 /// Bytes from a cache line on, so that a tensor of them can be read where it lies.
@@ -91,7 +91,7 @@ pub(crate) fn check_size(description: &Description) -> Result<()> {
     let bytes = description.config.params().saturating_mul(size_of::<f32>() as u64);
     let room = usize::try_from(bytes).is_ok_and(|bytes| Vec::<u8>::new().try_reserve_exact(bytes).is_ok());
     let name = description.name.as_deref().unwrap_or_default();
-    ensure!(room, "{name}: its weights would take {}, more than there is; set smaller sizes", report::bytes(bytes));
+    ensure!(room, "{name}: its weights would take {}, more than there is; set smaller sizes", text::bytes(bytes));
     Ok(())
 }
 

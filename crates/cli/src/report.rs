@@ -1,10 +1,13 @@
-//! How commands answer on standard output: all at once, as aligned text or as one JSON document.
+//! How commands answer: as aligned text or as JSON, on standard output.
 
 use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
+use unicode_width::UnicodeWidthStr;
+
+use crate::text::{printable, printable_lines};
 
 /// An answer in both forms: JSON by its fields, text by this trait.
 pub(crate) trait Report: Serialize {
@@ -12,18 +15,55 @@ pub(crate) trait Report: Serialize {
     fn text(&self) -> String;
 }
 
-/// Prints an answer.
+/// Where answers go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stream {
+    Output,
+    /// Standard error, where standard output is the file that a command writes.
+    Error,
+}
+
+impl Stream {
+    /// Beside a file.
+    pub fn beside(file: &weights::Output) -> Self {
+        if file.is_stdout() { Self::Error } else { Self::Output }
+    }
+
+    /// Prints an answer.
+    pub fn print(self, report: &impl Report, json: bool) -> Result<()> {
+        let text = if json { to_json(report)? } else { printable_lines(&report.text()) };
+        self.write(&text).map(|_| ())
+    }
+
+    /// Writes lines at once; whether anybody still reads them.
+    pub fn write(self, text: &str) -> Result<bool> {
+        let end = if text.ends_with('\n') { "" } else { "\n" };
+        let line = format!("{text}{end}");
+        let result = match self {
+            Self::Output => write_all(io::stdout().lock(), &line),
+            // As every message there: whom nobody hears does not fail.
+            Self::Error => Ok(write_all(io::stderr().lock(), &line).unwrap_or(())),
+        };
+        match result {
+            // The reader, `head` for one, has seen enough.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+            result => result.map(|()| true).context("cannot write to standard output; see where it goes"),
+        }
+    }
+}
+
+/// Prints an answer on standard output.
 pub(crate) fn print(report: &impl Report, json: bool) -> Result<()> {
-    let mut text = if json { serde_json::to_string(report).context("cannot write JSON")? } else { report.text() };
-    if !text.ends_with('\n') {
-        text.push('\n');
-    }
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        // The reader, `head` for one, has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        result => result.context("cannot write to standard output; see where it goes"),
-    }
+    Stream::Output.print(report, json)
+}
+
+pub(crate) fn to_json(value: &impl Serialize) -> Result<String> {
+    serde_json::to_string(value).context("cannot write JSON")
+}
+
+fn write_all(mut out: impl io::Write, text: &str) -> io::Result<()> {
+    out.write_all(text.as_bytes())?;
+    out.flush()
 }
 
 /// To which side a column's cells stick.
@@ -59,63 +99,40 @@ impl Table {
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let cells = |column: usize| self.rows.iter().filter_map(move |row| row.get(column));
-        let width = |column| cells(column).map(|cell| cell.chars().count()).max();
-        let widths: Vec<usize> = (0..self.align.len()).map(|column| width(column).unwrap_or(0)).collect();
-        for row in &self.rows {
-            let mut line = String::new();
-            for ((cell, &width), align) in row.iter().zip(&widths).zip(&self.align) {
-                match align {
-                    Align::Left => write!(line, "{cell:<width$}  ")?,
-                    Align::Right => write!(line, "{cell:>width$}  ")?,
-                }
-            }
-            writeln!(f, "{}", line.trim_end())?;
-        }
-        Ok(())
+        let width = |column| cells(column).map(|cell| cell.width()).max().unwrap_or(0);
+        let columns: Vec<Column> = (0..self.align.len()).map(|i| Column { align: self.align[i], width: width(i) }).collect();
+        self.rows.iter().try_for_each(|row| writeln!(f, "{}", line(&columns, row)))
     }
 }
 
-/// A file's words with control characters escaped, so that it cannot drive the reader's terminal.
-pub(crate) fn printable(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
-    }
-    out
+/// A column whose width is known before its cells are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Column {
+    pub align: Align,
+    pub width: usize,
 }
 
-/// 6095488 as 6,095,488.
-pub(crate) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
+impl Column {
+    /// A column with a title, wide enough for cells of so many characters.
+    pub fn new(title: &str, align: Align, cells: usize) -> Self {
+        Self { align, width: title.width().max(cells) }
     }
-    out
 }
 
-/// Milliseconds with about four digits.
-pub(crate) fn millis(ms: f64) -> String {
-    let decimals = if ms < 10.0 {
-        3
-    } else if ms < 100.0 {
-        2
-    } else {
-        1
-    };
-    format!("{ms:.decimals$}")
-}
-
-/// Bytes in the largest unit that leaves a number above 1.
-pub(crate) fn bytes(count: u64) -> String {
-    match count {
-        0..0x400 => format!("{count} B"),
-        0x400..0x10_0000 => format!("{:.1} KiB", count as f64 / 1024.0),
-        _ => format!("{:.1} MiB", count as f64 / 1024.0 / 1024.0),
+/// A row of printable cells. One that is wider than its column moves what follows it.
+pub(crate) fn line(columns: &[Column], cells: &[String]) -> String {
+    let mut line = String::new();
+    for (column, cell) in columns.iter().zip(cells) {
+        let gap = " ".repeat(column.width.saturating_sub(cell.width()));
+        let (before, behind) = match column.align {
+            Align::Left => ("", &*gap),
+            Align::Right => (&*gap, ""),
+        };
+        // Writing to a string cannot fail.
+        let _ = write!(line, "{before}{cell}{behind}  ");
     }
+    line.truncate(line.trim_end().len());
+    line
 }
 
 #[cfg(test)]
@@ -130,10 +147,18 @@ mod tests {
         assert_eq!(table.to_string(), "name               n\na                  1\nlong\\u{1b}name  1000\n");
     }
 
+    /// A decomposed accent takes no column, an ideograph two.
     #[test]
-    fn numbers_are_readable() {
-        assert_eq!([0, 999, 1000, 6095488].map(grouped), ["0", "999", "1,000", "6,095,488"]);
-        assert_eq!([0.1234, 12.345, 123.45].map(millis), ["0.123", "12.35", "123.5"]);
-        assert_eq!([12, 2048, 3 << 20].map(bytes), ["12 B", "2.0 KiB", "3.0 MiB"]);
+    fn widths_are_those_of_a_terminal() {
+        let mut table = Table::bare(vec![Align::Left, Align::Left]);
+        ["cafe\u{301}", "猫", "cafe"].into_iter().for_each(|name| table.row([name.into(), "|".into()]));
+        assert_eq!(table.to_string(), "cafe\u{301}  |\n猫    |\ncafe  |\n");
+    }
+
+    #[test]
+    fn a_cell_wider_than_its_column_is_not_cut() {
+        let columns = [Column::new("image", Align::Left, 2), Column::new("ms", Align::Right, 5)];
+        assert_eq!(line(&columns, &["a.png".into(), "1".into()]), "a.png      1");
+        assert_eq!(line(&columns, &["longer.png".into(), "1".into()]), "longer.png      1");
     }
 }

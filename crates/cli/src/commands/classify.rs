@@ -11,9 +11,10 @@ use weights::{Aligned, Description};
 use crate::flags::{ComputeArgs, OptionalModelArgs, OutputArgs, values};
 use crate::outcome::Outcome;
 use crate::output::check_output;
-use crate::report::{Align, Report, Table, millis, print};
+use crate::report::{Align, Report, Table, print};
 use crate::stats::millis_since;
 use crate::threads::{Runner, Threads};
+use crate::text::millis;
 use crate::{buffer, classes, diagnostics, models};
 
 #[derive(Debug, Args)]

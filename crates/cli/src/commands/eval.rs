@@ -14,9 +14,10 @@ use crate::classes::{check_finite, name, predicted, rank};
 use crate::dataset::Dataset;
 use crate::flags::{ComputeArgs, OptionalModelArgs, OutputArgs};
 use crate::outcome::Outcome;
-use crate::report::{Align, Report, Table, grouped, millis, print, printable};
+use crate::report::{Align, Report, Table, print};
 use crate::stats::millis_since;
 use crate::threads::{Runner, Threads};
+use crate::text::{grouped, millis, printable};
 use crate::{buffer, diagnostics, models};
 
 #[derive(Debug, Args)]

@@ -11,7 +11,8 @@ use crate::flags::{OutputArgs, SettingArgs, values};
 use crate::models;
 use crate::outcome::Outcome;
 use crate::output::check_output;
-use crate::report::{Report, bytes, grouped, print};
+use crate::report::{Report, print};
+use crate::text::{bytes, grouped};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\

@@ -13,7 +13,8 @@ use weights::{Description, TensorFile};
 use crate::flags::{LevelArgs, OutputArgs, SettingArgs, values};
 use crate::models;
 use crate::outcome::Outcome;
-use crate::report::{Align, Report, Table, bytes, grouped, print, printable};
+use crate::report::{Align, Report, Table, print};
+use crate::text::{bytes, grouped, printable};
 
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("subject").required(true).multiple(true).args(["file", "arch"]), after_help = "\

@@ -12,10 +12,11 @@ use vit::{Level, Operation};
 
 use crate::flags::{ComputeArgs, OutputArgs, SubjectArgs, values};
 use crate::outcome::Outcome;
-use crate::report::{Align, Report, Table, millis, print};
+use crate::report::{Align, Report, Table, print};
 use crate::stats::{median, millis_since};
 use crate::threads::{Runner, Threads};
 use crate::timing;
+use crate::text::millis;
 use crate::{buffer, diagnostics, models};
 
 #[derive(Debug, Args)]

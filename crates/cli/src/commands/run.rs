@@ -12,9 +12,10 @@ use weights::{Aligned, Dtype, TensorFile};
 use crate::flags::{ComputeArgs, OutputArgs, values};
 use crate::outcome::Outcome;
 use crate::output::check_output;
-use crate::report::{Report, millis, print};
+use crate::report::{Report, print};
 use crate::stats::millis_since;
 use crate::threads::{Runner, Threads};
+use crate::text::millis;
 use crate::{buffer, diagnostics, models};
 
 #[derive(Debug, Args)]
