@@ -2,7 +2,9 @@
 
 mod compute;
 mod model;
+mod preparation;
 pub(crate) mod values;
 
 pub(crate) use compute::{ComputeArgs, LevelArgs, OutputArgs};
-pub(crate) use model::{OptionalModelArgs, SettingArgs, SubjectArgs};
+pub(crate) use model::{LoadingArgs, SettingArgs, SubjectArgs};
+pub(crate) use preparation::PreparationArgs;

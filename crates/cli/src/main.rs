@@ -1,6 +1,6 @@
 //! The program `shuffle-vit`.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod buffer;
 mod classes;
@@ -9,15 +9,19 @@ mod dataset;
 mod diagnostics;
 mod flags;
 mod idx;
+mod interrupt;
+mod labels;
 mod models;
 mod outcome;
 mod output;
+mod pictures;
 mod report;
 mod stats;
 mod text;
 mod theory;
 mod threads;
 mod timing;
+mod walk;
 
 use std::process::ExitCode;
 

@@ -1,15 +1,15 @@
 //! The model that a command works with: from a file, built in by name, or the trained one inside the program.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use images::ImageError;
 use weights::{Description, LoadedModel, Loader, Random, TensorFile};
 
-use crate::diagnostics::warn;
-use crate::flags::{SettingArgs, SubjectArgs};
+use crate::diagnostics::{note, warn};
+use crate::flags::{LoadingArgs, PreparationArgs, SettingArgs, SubjectArgs};
 use crate::outcome::Usage;
-use crate::text;
-use images::ImageError;
+use crate::text::{self, shown};
 
 /// Bytes from a cache line on, so that a tensor of them can be read where it lies.
 #[repr(C, align(64))]
@@ -28,48 +28,104 @@ pub(crate) struct Named {
 }
 
 /// The model of a file; without one, the trained model inside the program.
-pub(crate) fn load_or_trained(file: Option<&Path>, arch: Option<&str>) -> Result<Named> {
-    match file {
-        Some(file) => load(file, arch),
-        None => named(Loader::new().from_bytes(&TRAINED.0)?, "trained"),
+pub(crate) fn load_or_trained(
+    file: Option<&Path>,
+    loading: &LoadingArgs,
+    preparation: &PreparationArgs,
+) -> Result<Named> {
+    let Some(file) = file else {
+        check_names_file(loading, "--model")?;
+        let loader = loader(&LoadingArgs::default(), preparation)?;
+        return named(loader.from_bytes(&TRAINED.0).map_err(usage)?, "trained");
+    };
+    load(file, loading, preparation)
+}
+
+/// The model of a file, as the flags say what the file does not.
+pub(crate) fn load(file: &Path, loading: &LoadingArgs, preparation: &PreparationArgs) -> Result<Named> {
+    let stem = file.file_stem().unwrap_or(file.as_os_str()).to_string_lossy();
+    let loader = loader(loading, preparation)?;
+    let model = if loading.map { map(&loader, file) } else { loader.load(file) };
+    named(model.map_err(usage)?, &stem)
+}
+
+#[allow(unsafe_code)]
+fn map(loader: &Loader, file: &Path) -> Result<LoadedModel<'static>, weights::Error> {
+    // SAFETY: nothing in this program writes to a file that it reads (`output::create` refuses to). That nobody else
+    // changes this one while the program runs is what the user says with --map.
+    unsafe { loader.load_mmap(file) }
+}
+
+fn loader(loading: &LoadingArgs, preparation: &PreparationArgs) -> Result<Loader> {
+    let mut loader = Loader::new();
+    if let Some(name) = &loading.arch {
+        loader = loader.arch(name);
+    }
+    if let Some(prefix) = &loading.prefix {
+        loader = loader.prefix(prefix);
+    }
+    loader = loading.ignore.iter().fold(loader, |loader, pattern| loader.ignore(pattern));
+    Ok(preparation.settings()?.iter().fold(loader, |loader, (key, value)| loader.set(key, value)))
+}
+
+/// What is set by flags is the command line's fault.
+fn usage(error: weights::Error) -> anyhow::Error {
+    match error {
+        weights::Error::Setting(_) => Usage(error.to_string()).into(),
+        error => error.into(),
     }
 }
 
-/// The model of a file, which `arch` names if the file does not.
-pub(crate) fn load(file: &Path, arch: Option<&str>) -> Result<Named> {
-    let stem = file.file_stem().unwrap_or(file.as_os_str()).to_string_lossy();
-    named(loader(arch).load(file)?, &stem)
-}
-
-fn loader(arch: Option<&str>) -> Loader {
-    arch.map_or_else(Loader::new, |name| Loader::new().arch(name))
-}
-
 /// The model of a checkpoint, its values checked and brought into their packed order.
-pub(crate) fn pack(file: &Path, arch: Option<&str>) -> Result<LoadedModel<'static>> {
-    let model = LoadedModel::new(loader(arch).checkpoint(TensorFile::from_file(file)?)?)?;
-    model.warnings().iter().for_each(warn);
-    Ok(model)
+pub(crate) fn pack(file: &Path, loading: &LoadingArgs, preparation: &PreparationArgs) -> Result<Named> {
+    ensure!(!loading.map, Usage("--map is about packed files, of which `pack` reads none".into()));
+    let checkpoint = loader(loading, preparation)?.checkpoint(TensorFile::from_file(file)?).map_err(usage)?;
+    named(LoadedModel::new(checkpoint)?, "packed")
 }
 
 /// A file's model, or a built-in one with fixed random weights.
 pub(crate) fn subject(args: &SubjectArgs) -> Result<Named> {
-    match (&args.model, &args.arch) {
-        (Some(file), arch) => {
-            check_unset(file, &args.settings)?;
-            load(file, arch.as_deref())
-        }
-        (None, arch) => {
-            let arch = arch.as_deref().context("name a model with --model or --arch")?;
-            random(describe(arch, &args.settings)?)
-        }
+    if let Some(file) = &args.model {
+        check_unset(file, &args.settings)?;
+        return load(file, &args.loading, &PreparationArgs::default());
+    }
+    random(built_in(&args.loading, &args.settings, "--model")?)
+}
+
+/// The description of the built-in model that `--arch` names; other flags about loading need a file, named by `flag`.
+pub(crate) fn built_in(loading: &LoadingArgs, settings: &SettingArgs, flag: &str) -> Result<Description> {
+    let others = LoadingArgs { arch: None, ignore: loading.ignore.clone(), prefix: loading.prefix.clone(), ..*loading };
+    check_names_file(&others, flag)?;
+    let arch = loading.arch.as_deref().with_context(|| format!("name a model with {flag} or --arch"))?;
+    describe(arch, settings)
+}
+
+/// Refuses flags about a file that is not named.
+fn check_names_file(loading: &LoadingArgs, flag: &str) -> Result<()> {
+    match loading.first() {
+        Some(given) => Err(Usage(format!("{given} is about a model's file; name the file with {flag}")).into()),
+        None => Ok(()),
+    }
+}
+
+/// The files that loading a model reads, as far as they are there: none of them may be written meanwhile.
+pub(crate) fn files_of(model: &Path) -> Vec<PathBuf> {
+    let folder = if model.is_dir() { Some(model) } else { model.parent() };
+    let beside = ["config.json", "preprocessor_config.json"].map(|name| folder.unwrap_or(Path::new("")).join(name));
+    [model.to_path_buf()].into_iter().chain(beside).collect()
+}
+
+/// Says once what was assumed about images because nobody said it.
+pub(crate) fn say_assumed(named: &Named) {
+    for assumed in named.model.assumed() {
+        note(format_args!("{assumed}; --mean, --std, --crop-pct, --resize and --interpolation say otherwise"));
     }
 }
 
 /// Refuses settings of a model whose tensors are there already.
 pub(crate) fn check_unset(file: &Path, settings: &SettingArgs) -> Result<()> {
     let why = "a file's tensors have the sizes that it describes; --set changes models that --arch alone names";
-    ensure!(settings.settings.is_empty(), Usage(format!("--set cannot be used with {}: {why}", file.display())));
+    ensure!(settings.settings.is_empty(), Usage(format!("--set cannot be used with {}: {why}", shown(file))));
     Ok(())
 }
 
@@ -95,10 +151,19 @@ pub(crate) fn check_size(description: &Description) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a model that no image can be the input of, once and not for each image.
-pub(crate) fn check_takes_images(description: &Description) -> Result<()> {
-    let channels = description.config.in_channels();
+/// Refuses a model that names no class of an image, once and not for each image.
+pub(crate) fn check_classifies(named: &Named) -> Result<()> {
+    let config = &named.model.description().config;
+    let channels = config.in_channels();
     ensure!(matches!(channels, 1 | 3), ImageError::Channels { channels });
+    if config.num_classes() == 0 {
+        bail!(
+            "{}: the model has no class head (num_classes 0), so it names no class; `run` writes its {} features of an \
+             image, and a checkpoint with a head classifies",
+            text::printable(&named.name),
+            config.outputs()
+        );
+    }
     Ok(())
 }
 
@@ -116,7 +181,7 @@ mod tests {
     fn the_model_inside_lies_on_a_cache_line_and_loads_without_warnings() {
         assert_eq!(TRAINED.0.as_ptr().addr() % 64, 0);
         assert!(TRAINED.0.len() <= 1_000_000);
-        let trained = load_or_trained(None, None).unwrap();
+        let trained = load_or_trained(None, &LoadingArgs::default(), &PreparationArgs::default()).unwrap();
         assert_eq!(trained.model.warnings(), [""; 0]);
         assert_eq!(trained.model.description().config.image_size(), 28);
         assert_eq!(trained.model.description().labels.len(), 10);

@@ -2,16 +2,22 @@
 
 use std::path::Path;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
+use weights::Output;
 
-/// Refuses a place where no file can be written, before the work is done that the file is for.
-pub(crate) fn check_output(path: &Path) -> Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if !folder.is_dir() {
-        bail!("{}: the folder {} does not exist; create it or name another", path.display(), folder.display());
+use crate::interrupt;
+use crate::outcome::Usage;
+use crate::text::shown;
+
+/// Prepares to write a file, before the work is done that it is for. One that is among the inputs is wrong usage:
+/// writing it would destroy what it is made from.
+pub(crate) fn create<'a>(path: &Path, inputs: impl IntoIterator<Item = &'a Path>) -> Result<Output> {
+    if let Some(input) = inputs.into_iter().find(|input| weights::is_same_file(path, input)) {
+        let (path, input) = (shown(path), shown(input));
+        let also = if path == input { String::new() } else { format!(" under the name {input}") };
+        let message = format!("{path}: is read by this command{also}, and would be lost; name another file to write");
+        return Err(Usage(message).into());
     }
-    if path.is_dir() {
-        bail!("{}: is a folder, expected the name of a file to write", path.display());
-    }
-    Ok(())
+    interrupt::clean_up_before();
+    Ok(Output::create(path)?)
 }

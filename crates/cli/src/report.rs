@@ -1,7 +1,7 @@
 //! How commands answer: as aligned text or as JSON, on standard output.
 
 use std::fmt::{self, Write as _};
-use std::io::{self, Write as _};
+use std::io;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -42,7 +42,7 @@ impl Stream {
         let result = match self {
             Self::Output => write_all(io::stdout().lock(), &line),
             // As every message there: whom nobody hears does not fail.
-            Self::Error => Ok(write_all(io::stderr().lock(), &line).unwrap_or(())),
+            Self::Error => write_all(io::stderr().lock(), &line).or(Ok(())),
         };
         match result {
             // The reader, `head` for one, has seen enough.
@@ -100,7 +100,8 @@ impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let cells = |column: usize| self.rows.iter().filter_map(move |row| row.get(column));
         let width = |column| cells(column).map(|cell| cell.width()).max().unwrap_or(0);
-        let columns: Vec<Column> = (0..self.align.len()).map(|i| Column { align: self.align[i], width: width(i) }).collect();
+        let columns: Vec<Column> =
+            (0..self.align.len()).map(|i| Column { align: self.align[i], width: width(i) }).collect();
         self.rows.iter().try_for_each(|row| writeln!(f, "{}", line(&columns, row)))
     }
 }

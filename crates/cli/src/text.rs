@@ -1,9 +1,16 @@
 //! Words and numbers as people read them.
 
+use std::path::Path;
+
 /// A text without what could drive the reader's terminal: control characters and those that turn the direction of what
 /// follows are escaped. Names of files and classes go through it, since anybody may have made them.
 pub(crate) fn printable(text: &str) -> String {
     escaped(text, |_| false)
+}
+
+/// A path as messages show it.
+pub(crate) fn shown(path: &Path) -> String {
+    printable(&path.to_string_lossy())
 }
 
 /// As [`printable`], of several lines.

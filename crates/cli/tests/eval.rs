@@ -28,7 +28,9 @@ fn wardrobe() -> Program {
 #[test]
 fn folders_are_matched_to_labels() {
     let program = wardrobe();
-    let evaluation = program.json(&["eval", "data"]);
+    let (evaluation, stderr) = program.success(&["eval", "data", "--json"]);
+    assert_eq!(stderr, "note: skipped 3 entries: 2 hidden, 1 .txt\n");
+    let evaluation = parse(&evaluation);
     assert_eq!(keys(&evaluation), ["confusion", "failed", "images", "labels", "ms_per_image", "name", "top1", "top5"]);
     assert_eq!((&evaluation["images"], &evaluation["failed"]), (&json!(5), &json!(0)));
     assert_eq!((&evaluation["top1"], &evaluation["top5"]), (&json!(1.0), &json!(1.0)));
@@ -37,7 +39,7 @@ fn folders_are_matched_to_labels() {
         assert_eq!(evaluation["confusion"][class][class], count, "class {class}");
     }
 
-    let text = program.stdout(&["eval", "data", "--threads", "1"]);
+    let (text, _) = program.success(&["eval", "data", "--threads", "1"]);
     assert!(text.contains("top-1   100.00 %") && text.contains("top-5   100.00 %"), "{text}");
     let matrix: Vec<&str> = text.lines().skip_while(|line| !line.contains("Trouser")).collect();
     assert_eq!(matrix.len(), 11, "{text}");
@@ -52,16 +54,16 @@ fn folders_are_matched_to_labels() {
 fn images_that_cannot_be_read_are_reported_and_not_counted() {
     let program = wardrobe();
     program.write("data/bag/broken.png", b"\x89PNG\r\n\x1a\nand no more");
-    program.write("data/bag/deeper/image.png", b"");
+    program.write("data/bag/empty.jpg", b"");
     let done = program.run(&["eval", "data", "--json"]);
     assert_eq!(done.code, 1);
     let evaluation = parse(&done.stdout);
     assert_eq!((&evaluation["images"], &evaluation["failed"]), (&json!(5), &json!(2)));
     assert_eq!(evaluation["top1"], 1.0);
     let errors: Vec<&str> = done.stderr.lines().collect();
-    assert_eq!(errors.len(), 2, "{errors:?}");
-    assert!(errors[0].starts_with("error: data/bag/broken.png: is a damaged PNG"), "{errors:?}");
-    assert!(errors[1].starts_with("error: data/bag/deeper: is a folder"), "{errors:?}");
+    assert_eq!(errors.len(), 3, "{errors:?}");
+    assert!(errors[1].starts_with("error: data/bag/broken.png: is a damaged PNG"), "{errors:?}");
+    assert!(errors[2].starts_with("error: data/bag/empty.jpg: is empty"), "{errors:?}");
 }
 
 #[test]
@@ -99,7 +101,8 @@ fn folders_are_counted_where_names_say_nothing() {
     (0..10).for_each(|i| drop(program.write(&format!("digits/{i}/x.png"), &bag)));
     let done = program.run(&["eval", "digits", "--json"]);
     assert_eq!(done.code, 0);
-    assert!(done.stderr.starts_with("warning: no folder is called like one of the model's labels"), "{}", done.stderr);
+    let reason = "warning: no folder is called like one of the model's labels";
+    assert!(done.stderr.starts_with(reason) && done.stderr.contains("classes of their numbers"), "{}", done.stderr);
     let evaluation = parse(&done.stdout);
     assert_eq!(evaluation["top1"], 0.1);
     assert!((0..10).all(|class| evaluation["confusion"][class][8] == 1), "{evaluation}");
@@ -132,4 +135,83 @@ fn compressed_idx_files_are_resized() {
     assert_eq!(evaluation["labels"], json!(["cat", "dog/wolf", "Ümläut", null, null]));
     let again = program.json(&[&args[..], &["--threads", "1"]].concat());
     assert_eq!(evaluation["confusion"], again["confusion"]);
+}
+
+/// As macOS writes names, and as a name that lost its mark must not be read.
+#[test]
+fn marks_of_letters_are_composed_and_never_dropped() {
+    let program = Program::new();
+    let mut description = small();
+    description.labels = ["Cafe", "Caf\u{e9}", "Bar"].map(|label| Some(label.into())).into();
+    description.labels.resize(5, None);
+    program.model("small.safetensors", &description);
+    let png = grey_png(8, 8, &[7; 64]);
+    program.write("data/Cafe/1.png", &png);
+    (1..=2).for_each(|i| drop(program.write(&format!("data/Cafe\u{301}/{i}.png"), &png)));
+    let evaluation = program.json(&["eval", "data", "--model", "small.safetensors"]);
+    let images = |class: usize| {
+        evaluation["confusion"][class].as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).sum::<u64>()
+    };
+    assert_eq!([0, 1, 2].map(images), [1, 2, 0]);
+
+    description.labels[0] = Some("Pub".into());
+    program.model("small.safetensors", &description);
+    let error = program.failure(1, &["eval", "data", "--model", "small.safetensors"]);
+    assert!(error.contains("folder Cafe is called like none of the model's labels (Pub, Caf\u{e9}, Bar)"), "{error}");
+}
+
+/// Twelve folders whose sorted order is 0, 1, 10, 11, 2, ...
+#[test]
+fn numbers_are_classes() {
+    let program = Program::new();
+    let vit::Config::Vit(config) = small().config else { unreachable!() };
+    let config = vit::Config::Vit(vit::VitConfig { num_classes: 12, ..config });
+    program.model("twelve.safetensors", &weights::Description::new(config));
+    let png = grey_png(8, 8, &[7; 64]);
+    for class in 0..12 {
+        (0..=class).for_each(|i| drop(program.write(&format!("data/{class}/{i}.png"), &png)));
+    }
+    let images = |evaluation: &serde_json::Value| -> Vec<u64> {
+        let rows = evaluation["confusion"].as_array().unwrap();
+        rows.iter().map(|row| row.as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).sum()).collect()
+    };
+    let eval = ["eval", "data", "--model", "twelve.safetensors", "--json"];
+    assert_eq!(images(&parse(&program.stdout(&eval))), (1..=12).collect::<Vec<_>>());
+
+    // Without one of them the others are the same classes, which is said.
+    std::fs::remove_dir_all(program.path("data/4")).unwrap();
+    let (evaluation, stderr) = program.success(&eval);
+    assert_eq!(images(&parse(&evaluation)), [1, 2, 3, 4, 0, 6, 7, 8, 9, 10, 11, 12]);
+    assert!(stderr.contains("the 11 folders are taken for the classes of their numbers"), "{stderr}");
+
+    // Numbers that are no classes are an order.
+    std::fs::rename(program.path("data/0"), program.path("data/2024")).unwrap();
+    let (evaluation, stderr) = program.success(&eval);
+    assert_eq!(images(&parse(&evaluation)), [2, 3, 4, 6, 7, 8, 9, 10, 11, 12, 1, 0]);
+    assert!(stderr.contains("not all folders have numbers of classes (0 to 11)"), "{stderr}");
+}
+
+/// What people's folders hold beside images, and in what depth the images are.
+#[test]
+#[cfg(unix)]
+fn junk_is_counted_and_nesting_walked() {
+    let program = wardrobe();
+    for junk in ["Thumbs.db", ".DS_Store", "notes.txt", "IMG_1.HEIC", "2024/.DS_Store"] {
+        program.write(&format!("data/bag/{junk}"), b"\xd0\xcf\x11\xe0");
+    }
+    program.write("data/__MACOSX/bag/._bag.png", b"\0\x05\x16\x07");
+    program.write("data/bag/2024/summer/deep.png", &std::fs::read(sample("bag.png")).unwrap());
+    program.write("data/bag/2024/camera-001", &std::fs::read(sample("bag.png")).unwrap());
+    program.write("data/loose.png", &std::fs::read(sample("bag.png")).unwrap());
+    program.fifo("data/bag/pipe.png");
+    let _socket = std::os::unix::net::UnixListener::bind(program.path("data/bag/socket")).unwrap();
+    std::os::unix::fs::symlink("..", program.path("data/bag/2024/loop")).unwrap();
+    std::fs::create_dir(program.path("data/empty")).unwrap();
+    let (evaluation, stderr) = program.success(&["eval", "data", "--json"]);
+    assert_eq!(parse(&evaluation)["images"], 7, "{stderr}");
+    assert_eq!(
+        stderr,
+        "note: skipped 13 entries: 5 hidden, 2 .txt, 2 pipe or device, 1 .db, 1 .heic, 1 folder without images, \
+         1 image outside the class folders\n"
+    );
 }

@@ -113,7 +113,7 @@ fn the_level_may_come_from_the_environment() {
 fn images_that_cannot_be_classified_are_named() {
     let program = Program::new();
     says(&program.failure(1, &["classify", "missing.png", "--json"]), &["missing.png", "none of the 1 image"]);
-    says(&program.failure(1, &["classify", "."]), &["is a folder", "PNG or JPEG"]);
+    says(&program.failure(1, &["classify", "."]), &[".: holds no images", "PNG, JPEG or WebP"]);
     program.write("note.png", b"just text");
     says(&program.failure(1, &["classify", "note.png", "--json"]), &["note.png", "expected PNG or JPEG"]);
     let dump = ["classify", &sample("bag.png"), "--dump-input", "nowhere/in.safetensors", "--json"];

@@ -11,9 +11,9 @@ use crate::flags::{ComputeArgs, OutputArgs, SubjectArgs, values};
 use crate::outcome::Outcome;
 use crate::report::{Align, Report, Table, print};
 use crate::stats::{median, millis_since, min, p90, peak_rss_bytes};
+use crate::text::{bytes, grouped, millis};
 use crate::threads::{Runner, Threads};
 use crate::timing::{paint, warm_up};
-use crate::text::{bytes, grouped, millis};
 use crate::{buffer, diagnostics, models};
 
 #[derive(Debug, Args)]

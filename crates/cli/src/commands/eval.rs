@@ -12,12 +12,12 @@ use weights::Description;
 
 use crate::classes::{check_finite, name, predicted, rank};
 use crate::dataset::Dataset;
-use crate::flags::{ComputeArgs, OptionalModelArgs, OutputArgs};
+use crate::flags::{ComputeArgs, LoadingArgs, OutputArgs, PreparationArgs};
 use crate::outcome::Outcome;
 use crate::report::{Align, Report, Table, print};
 use crate::stats::millis_since;
+use crate::text::{grouped, millis, printable, shown};
 use crate::threads::{Runner, Threads};
-use crate::text::{grouped, millis, printable};
 use crate::{buffer, diagnostics, models};
 
 #[derive(Debug, Args)]
@@ -37,14 +37,21 @@ pub(crate) struct EvalArgs {
     #[arg(value_name = "DATA")]
     pub data: PathBuf,
 
-    #[command(flatten)]
-    pub model: OptionalModelArgs,
+    /// Checkpoint (safetensors) or packed file [default: the model inside the program, trained on Fashion-MNIST]
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<PathBuf>,
 
     #[command(flatten)]
     pub compute: ComputeArgs,
 
     #[command(flatten)]
     pub output: OutputArgs,
+
+    #[command(flatten)]
+    pub loading: LoadingArgs,
+
+    #[command(flatten)]
+    pub preparation: PreparationArgs,
 }
 
 /// Images a thread has at hand at once: enough to share out evenly, few enough for the memory.
@@ -74,20 +81,25 @@ struct Evaluation {
 }
 
 pub(crate) fn execute(args: &EvalArgs) -> Result<Outcome> {
-    let named = models::load_or_trained(args.model.model.as_deref(), args.model.arch.as_deref())?;
+    let named = models::load_or_trained(args.model.as_deref(), &args.loading, &args.preparation)?;
+    models::check_classifies(&named)?;
+    models::say_assumed(&named);
     let description = named.model.description();
-    models::check_takes_images(description)?;
     let classes = description.config.num_classes();
     ensure!(
         classes <= MAX_CLASSES,
         "a confusion matrix has {MAX_CLASSES} classes at most, but the model has {classes}"
     );
     let data = Dataset::open(&args.data, description)?;
+    if data.skipped.total() > 0 {
+        diagnostics::note(format_args!("skipped {}", data.skipped));
+    }
+    data.failures.iter().for_each(diagnostics::error);
     let (threads, level) = (Threads::from_args(&args.compute)?, args.compute.level.level);
     let runner = Runner::new(named.model.model(), level, &threads)?;
     let tally = tally(&data, description, &threads, runner)?;
     if tally.images() == 0 {
-        bail!("none of the {} image(s) of {} could be evaluated", tally.failed, args.data.display());
+        bail!("none of the {} image(s) of {} could be evaluated", tally.failed, shown(&args.data));
     }
     let failed = tally.failed;
     let run = format!("{} on {level}, {} thread(s)", args.compute.dtype.name(), threads.count());
@@ -98,10 +110,11 @@ pub(crate) fn execute(args: &EvalArgs) -> Result<Outcome> {
 /// Classifies every image, batch by batch, and reports those that cannot be used.
 fn tally(data: &Dataset, description: &Description, threads: &Threads, mut runner: Runner) -> Result<Tally> {
     let (image_len, classes) = (description.config.image_len(), description.config.num_classes());
-    let batch = (IMAGES_PER_THREAD * threads.count()).min(data.len());
+    let batch = (IMAGES_PER_THREAD * threads.count()).clamp(1, data.len().max(1));
     let mut images = buffer::zeroed(batch.saturating_mul(image_len), "the images")?;
     let mut logits = buffer::zeroed(batch.saturating_mul(classes), "the logits")?;
     let mut tally = Tally::new(classes);
+    tally.failed = data.failures.len();
     let progress = diagnostics::progress(data.len(), "images");
     for first in (0..data.len()).step_by(batch) {
         let count = batch.min(data.len() - first);

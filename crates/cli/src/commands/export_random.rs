@@ -8,11 +8,10 @@ use serde::Serialize;
 use weights::Random;
 
 use crate::flags::{OutputArgs, SettingArgs, values};
-use crate::models;
 use crate::outcome::Outcome;
-use crate::output::check_output;
-use crate::report::{Report, print};
+use crate::report::{Report, Stream};
 use crate::text::{bytes, grouped};
+use crate::{models, output};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -36,7 +35,7 @@ pub(crate) struct ExportRandomArgs {
     #[arg(long, value_name = "S", default_value = "0", allow_negative_numbers = true)]
     pub seed: u64,
 
-    /// File to write; it appears when it is complete
+    /// File to write; a file is replaced when it is complete, a device or FIFO is written to
     #[arg(value_name = "OUT")]
     pub output: PathBuf,
 
@@ -52,13 +51,14 @@ struct Summary {
 }
 
 pub(crate) fn execute(args: &ExportRandomArgs) -> Result<Outcome> {
-    check_output(&args.output)?;
+    let output = output::create(&args.output, [])?;
     let description = models::describe(&args.arch, &args.settings)?;
     models::check_size(&description)?;
     let mut random = Random::new(args.seed).for_model(&description.config);
-    let bytes = weights::save(&args.output, &description, &mut random)?;
+    let stream = Stream::beside(&output);
+    let bytes = output.save(&description, &mut random)?;
     let output = args.output.to_string_lossy().into_owned();
-    print(&Summary { output, params: description.config.params(), bytes }, args.format.json)?;
+    stream.print(&Summary { output, params: description.config.params(), bytes }, args.format.json)?;
     Ok(Outcome::Complete)
 }
 

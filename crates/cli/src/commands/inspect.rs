@@ -10,7 +10,7 @@ use serde::Serialize;
 use vit::{Config, Family, Level, Rescale, SwinConfig, Tokens, VitConfig};
 use weights::{Description, TensorFile};
 
-use crate::flags::{LevelArgs, OutputArgs, SettingArgs, values};
+use crate::flags::{LevelArgs, LoadingArgs, OutputArgs, PreparationArgs, SettingArgs};
 use crate::models;
 use crate::outcome::Outcome;
 use crate::report::{Align, Report, Table, print};
@@ -39,10 +39,6 @@ pub(crate) struct InspectArgs {
     #[arg(long, requires = "file")]
     pub verify: bool,
 
-    /// Built-in model; with FILE, the name of the file's model if the file does not describe it
-    #[arg(long, value_name = "NAME", value_parser = values::arch)]
-    pub arch: Option<String>,
-
     #[command(flatten)]
     pub settings: SettingArgs,
 
@@ -51,6 +47,9 @@ pub(crate) struct InspectArgs {
 
     #[command(flatten)]
     pub output: OutputArgs,
+
+    #[command(flatten)]
+    pub loading: LoadingArgs,
 }
 
 #[derive(Serialize)]
@@ -74,21 +73,20 @@ struct Layer {
 
 pub(crate) fn execute(args: &InspectArgs) -> Result<Outcome> {
     let level = args.level.level;
-    let inspection = match (&args.file, &args.arch) {
-        (Some(file), arch) => {
+    let inspection = match &args.file {
+        Some(file) => {
             models::check_unset(file, &args.settings)?;
             // Loading checks every value of a checkpoint, so that a file which passes here runs.
-            let named = models::load(file, arch.as_deref())?;
+            let named = models::load(file, &args.loading, &PreparationArgs::default())?;
             let checksum = args.verify.then(|| named.model.verify()).transpose()?;
             let mut about = vec![("file", tensors(file)?), ("packed", bytes(named.model.weight_bytes() as u64))];
             about.extend(checksum.iter().map(|checksum| ("verified", format!("every value is finite; {checksum}"))));
             let inspection = Inspection::new(named.name, named.model.description(), about, level);
             Inspection { checksum, ..inspection }
         }
-        (None, arch) => {
-            let arch = arch.as_deref().context("name a FILE or a model with --arch")?;
-            let description = models::describe(arch, &args.settings)?;
-            let name = description.name.clone().unwrap_or_else(|| arch.into());
+        None => {
+            let description = models::built_in(&args.loading, &args.settings, "FILE")?;
+            let name = description.name.clone().unwrap_or_default();
             Inspection::new(name, &description, Vec::new(), level)
         }
     };

@@ -6,13 +6,11 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use crate::flags::OutputArgs;
-use crate::flags::values;
-use crate::models;
+use crate::flags::{LoadingArgs, OutputArgs, PreparationArgs};
 use crate::outcome::Outcome;
-use crate::output::check_output;
-use crate::report::{Report, print};
+use crate::report::{Report, Stream};
 use crate::text::{bytes, grouped};
+use crate::{models, output};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -36,16 +34,18 @@ pub(crate) struct PackArgs {
     #[arg(value_name = "IN")]
     pub input: PathBuf,
 
-    /// File to write; it appears when it is complete
+    /// File to write; a file is replaced when it is complete, a device or FIFO is written to
     #[arg(value_name = "OUT")]
     pub output: PathBuf,
 
-    /// Name of the checkpoint's model, if the file does not describe it (as files exported from timm)
-    #[arg(long, value_name = "NAME", value_parser = values::arch)]
-    pub arch: Option<String>,
-
     #[command(flatten)]
     pub format: OutputArgs,
+
+    #[command(flatten)]
+    pub loading: LoadingArgs,
+
+    #[command(flatten)]
+    pub preparation: PreparationArgs,
 }
 
 #[derive(Serialize)]
@@ -57,12 +57,15 @@ struct Summary {
 }
 
 pub(crate) fn execute(args: &PackArgs) -> Result<Outcome> {
-    check_output(&args.output)?;
-    let model = models::pack(&args.input, args.arch.as_deref())?;
-    let bytes = weights::save_packed(&args.output, &model)?;
+    let inputs = models::files_of(&args.input);
+    let output = output::create(&args.output, inputs.iter().chain(&args.preparation.labels).map(PathBuf::as_path))?;
+    let named = models::pack(&args.input, &args.loading, &args.preparation)?;
+    models::say_assumed(&named);
+    let (params, checksum) = (named.model.description().config.params(), named.model.verify()?);
+    let stream = Stream::beside(&output);
+    let bytes = output.save_packed(&named.model)?;
     let output = args.output.to_string_lossy().into_owned();
-    let summary = Summary { output, params: model.description().config.params(), bytes, checksum: model.verify()? };
-    print(&summary, args.format.json)?;
+    stream.print(&Summary { output, params, bytes, checksum }, args.format.json)?;
     Ok(Outcome::Complete)
 }
 

@@ -14,9 +14,9 @@ use crate::flags::{ComputeArgs, OutputArgs, SubjectArgs, values};
 use crate::outcome::Outcome;
 use crate::report::{Align, Report, Table, print};
 use crate::stats::{median, millis_since};
+use crate::text::millis;
 use crate::threads::{Runner, Threads};
 use crate::timing;
-use crate::text::millis;
 use crate::{buffer, diagnostics, models};
 
 #[derive(Debug, Args)]

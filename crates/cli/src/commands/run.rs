@@ -7,21 +7,20 @@ use anyhow::{Result, bail};
 use clap::Args;
 use serde::Serialize;
 use vit::{Config, Intermediate, Level, Model, RunOptions};
-use weights::{Aligned, Dtype, TensorFile};
+use weights::{Aligned, Dtype, Output, TensorFile};
 
-use crate::flags::{ComputeArgs, OutputArgs, values};
+use crate::flags::{ComputeArgs, LoadingArgs, OutputArgs, PreparationArgs};
 use crate::outcome::Outcome;
-use crate::output::check_output;
-use crate::report::{Report, print};
+use crate::report::{Report, Stream};
 use crate::stats::millis_since;
-use crate::threads::{Runner, Threads};
 use crate::text::millis;
-use crate::{buffer, diagnostics, models};
+use crate::threads::{Runner, Threads};
+use crate::{buffer, diagnostics, models, output};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-IN holds the F32 tensor `image` [batch, channels, size, size], already normalised. OUT gets `logits` [batch, classes] \
-and, with --taps, `tap.0`, `tap.1`, ...: the tokens after each block, or after each stage of Swin before they are merged, \
+IN holds the F32 tensor `image` [batch, channels, size, size], already normalised. OUT gets `logits` [batch, classes], \
+or `features` [batch, channels] of a model without a head, and, with --taps, `tap.0`, `tap.1`, ...: the tokens after each block, or after each stage of Swin before they are merged, \
 [batch, tokens, channels], class tokens first, channels in logical order. With --taps one thread computes.
 
 Examples:
@@ -38,7 +37,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "IN")]
     pub input: PathBuf,
 
-    /// File to write; it appears when it is complete
+    /// File to write; a file is replaced when it is complete, a device or FIFO is written to
     #[arg(long, value_name = "OUT")]
     pub output: PathBuf,
 
@@ -46,15 +45,14 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     pub taps: bool,
 
-    /// Name of the checkpoint's model, if the file does not describe it (as files exported from timm)
-    #[arg(long, value_name = "NAME", value_parser = values::arch)]
-    pub arch: Option<String>,
-
     #[command(flatten)]
     pub compute: ComputeArgs,
 
     #[command(flatten)]
     pub format: OutputArgs,
+
+    #[command(flatten)]
+    pub loading: LoadingArgs,
 }
 
 #[derive(Serialize)]
@@ -63,18 +61,21 @@ struct Summary {
     batch: usize,
     taps: usize,
     ms: f64,
+    #[serde(skip)]
+    what: &'static str,
 }
 
 pub(crate) fn execute(args: &RunArgs) -> Result<Outcome> {
-    check_output(&args.output)?;
-    let named = models::load(&args.model, args.arch.as_deref())?;
+    let inputs = models::files_of(&args.model);
+    let output = output::create(&args.output, inputs.iter().chain([&args.input]).map(PathBuf::as_path))?;
+    let named = models::load(&args.model, &args.loading, &PreparationArgs::default())?;
     let (model, level) = (named.model.model(), args.compute.level.level);
     let config = model.config();
     let file = TensorFile::from_file(&args.input)?;
     let batch = batch(&args.input, &file, config)?;
     let images = file.tensor("image")?;
 
-    let mut logits = buffer::zeroed(batch * config.outputs(), "the logits")?;
+    let mut logits = buffer::zeroed(batch.saturating_mul(config.outputs()), "the logits")?;
     let mut taps = if args.taps { Taps::new(config, batch)? } else { Taps::default() };
     let ms = if args.taps {
         taps.run(&model, level, &images, &mut logits)?
@@ -86,11 +87,16 @@ pub(crate) fn execute(args: &RunArgs) -> Result<Outcome> {
         millis_since(start)
     };
     if logits.iter().any(|x| !x.is_finite()) {
-        diagnostics::warn("some logits are not finite; look for such values, or very large ones, in the input");
+        let what = what_comes_out(config);
+        diagnostics::warn(format_args!(
+            "some {what} are not finite; look for such values, or very large ones, in the input"
+        ));
     }
-    write(&args.output, config, batch, &logits, &taps)?;
+    let stream = Stream::beside(&output);
+    write(output, config, batch, &logits, &taps)?;
     let output = args.output.to_string_lossy().into_owned();
-    print(&Summary { output, batch, taps: taps.streams.len(), ms }, args.format.json)?;
+    let summary = Summary { output, batch, taps: taps.streams.len(), ms, what: what_comes_out(config) };
+    stream.print(&summary, args.format.json)?;
     Ok(Outcome::Complete)
 }
 
@@ -144,23 +150,28 @@ impl Taps {
     }
 }
 
-fn write(path: &Path, config: &Config, batch: usize, logits: &[f32], taps: &Taps) -> Result<()> {
+fn write(output: Output, config: &Config, batch: usize, logits: &[f32], taps: &Taps) -> Result<()> {
     let names: Vec<String> = (0..taps.streams.len()).map(|i| format!("tap.{i}")).collect();
     let shapes: Vec<[usize; 3]> =
         (0..taps.streams.len()).map(|i| config.intermediate_shape(i)).map(|[n, c]| [batch, n, c]).collect();
     let logits_shape = [batch, config.outputs()];
-    let mut tensors: Vec<(&str, &[usize], &[f32])> = vec![("logits", &logits_shape, logits)];
+    let mut tensors: Vec<(&str, &[usize], &[f32])> = vec![(what_comes_out(config), &logits_shape, logits)];
     for ((name, shape), stream) in names.iter().zip(&shapes).zip(&taps.streams) {
         tensors.push((name, shape, stream));
     }
-    weights::write_tensors(path, &tensors)?;
+    output.write_tensors(&tensors)?;
     Ok(())
+}
+
+/// The tensor's name: a model without a head gives what a head would see.
+fn what_comes_out(config: &Config) -> &'static str {
+    if config.num_classes() == 0 { "features" } else { "logits" }
 }
 
 impl Report for Summary {
     fn text(&self) -> String {
-        let Self { output, batch, taps, ms } = self;
+        let Self { output, batch, taps, ms, what } = self;
         let taps = if *taps > 0 { format!(", {taps} taps") } else { String::new() };
-        format!("{output}: logits of {batch} image(s){taps}, computed in {} ms", millis(*ms))
+        format!("{output}: {what} of {batch} image(s){taps}, computed in {} ms", millis(*ms))
     }
 }

@@ -12,10 +12,10 @@ use crate::flags::{LevelArgs, OutputArgs, SettingArgs};
 use crate::outcome::Outcome;
 use crate::report::{Align, Report, Table, print};
 use crate::stats::{millis_since, min};
+use crate::text::{grouped, millis};
 use crate::theory::{Layers, Parts, counted_layer, shuffled};
 use crate::threads::{Runner, Threads};
 use crate::timing::{WARM_UP_CALLS, paint};
-use crate::text::{grouped, millis};
 use crate::{buffer, diagnostics, models};
 
 #[derive(Debug, Args)]

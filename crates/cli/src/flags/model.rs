@@ -6,29 +6,50 @@ use clap::{ArgGroup, Args};
 
 use super::values;
 
-/// A checkpoint, or the model inside the program.
-#[derive(Debug, Args)]
-pub(crate) struct OptionalModelArgs {
-    /// Checkpoint (safetensors) or packed file [default: the model inside the program, trained on Fashion-MNIST]
-    #[arg(long, value_name = "FILE")]
-    pub model: Option<PathBuf>,
-
-    /// Name of the checkpoint's model, if the file does not describe it (as files exported from timm)
-    #[arg(long, value_name = "NAME", value_parser = values::arch, requires = "model")]
+/// What a model's file leaves open: the same flags wherever one is loaded.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "About the model's file")]
+pub(crate) struct LoadingArgs {
+    /// Name of the model, if the file does not describe it: a built-in name (`table` lists them)
+    #[arg(long, value_name = "NAME", value_parser = values::arch)]
     pub arch: Option<String>,
+
+    /// Which of several models in the file: the one whose tensors' names begin with PREFIX, such as ema.
+    #[arg(long, value_name = "PREFIX")]
+    pub prefix: Option<String>,
+
+    /// Leave out the tensors of these names, in which * stands for any text and ? for a character; may be repeated
+    #[arg(long, value_name = "PATTERN")]
+    pub ignore: Vec<String>,
+
+    /// Map a packed file instead of reading it, which starts faster; changing the file meanwhile stops this program
+    #[arg(long)]
+    pub map: bool,
 }
 
-/// A checkpoint, or a built-in model with random weights.
+impl LoadingArgs {
+    /// The first flag that was given.
+    pub fn first(&self) -> Option<&'static str> {
+        let given = [
+            ("--arch", self.arch.is_some()),
+            ("--prefix", self.prefix.is_some()),
+            ("--ignore", !self.ignore.is_empty()),
+            ("--map", self.map),
+        ];
+        given.into_iter().find(|(_, given)| *given).map(|(flag, _)| flag)
+    }
+}
+
+/// A model from a file, or a built-in model with random weights.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("subject").required(true).multiple(true).args(["model", "arch"]))]
 pub(crate) struct SubjectArgs {
-    /// Checkpoint (safetensors) or packed file
+    /// Checkpoint (safetensors) or packed file; without it --arch names a built-in model, which gets random weights
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
 
-    /// Built-in model with random weights; with --model, the name of the file's model if the file does not describe it
-    #[arg(long, value_name = "NAME", value_parser = values::arch)]
-    pub arch: Option<String>,
+    #[command(flatten)]
+    pub loading: LoadingArgs,
 
     #[command(flatten)]
     pub settings: SettingArgs,

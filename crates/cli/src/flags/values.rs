@@ -66,6 +66,18 @@ fn built_in_like(name: &str) -> Option<&'static str> {
     vit::Config::names().iter().copied().find(|built_in| *built_in == name)
 }
 
+pub(crate) fn finite(word: &str) -> Result<f64, String> {
+    number(word, |x| x.is_finite(), "a number, such as 0.5; several are separated by commas")
+}
+
+pub(crate) fn above_zero(word: &str) -> Result<f64, String> {
+    number(word, |x| x.is_finite() && x > 0.0, "a number above 0, such as 0.5; several are separated by commas")
+}
+
+fn number(word: &str, possible: impl Fn(f64) -> bool, expected: &str) -> Result<f64, String> {
+    word.trim().parse().ok().filter(|x| possible(*x)).ok_or_else(|| format!("expected {expected}"))
+}
+
 pub(crate) fn positive(word: &str) -> Result<u32, String> {
     whole_number(word, u32::MAX)
 }
@@ -114,6 +126,10 @@ mod tests {
 
     #[test]
     fn numbers_have_bounds() {
+        assert_eq!((finite("-0.5"), above_zero(" 1e-3")), (Ok(-0.5), Ok(1e-3)));
+        for word in ["0", "-1", "nan", "inf", "", "1,5"] {
+            assert!(above_zero(word).is_err(), "{word}");
+        }
         assert_eq!(threads("2"), Ok(2));
         for word in ["0", "-1", "1.5", "", "two", "4294967297", "1025"] {
             assert!(threads(word).is_err(), "{word}");

@@ -39,6 +39,14 @@ impl Program {
         path
     }
 
+    /// Makes a pipe with a name.
+    #[cfg(unix)]
+    pub fn fifo(&self, name: &str) -> PathBuf {
+        let path = self.path(name);
+        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+        path
+    }
+
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_shuffle-vit"));
         command.current_dir(self.folder.path()).args(args);
@@ -51,9 +59,16 @@ impl Program {
 
     /// Standard output of a run that succeeds and has nothing to say on standard error.
     pub fn stdout(&self, args: &[&str]) -> String {
+        let (stdout, stderr) = self.success(args);
+        assert_eq!(stderr, "", "{args:?}");
+        stdout
+    }
+
+    /// Standard output and error of a run that succeeds.
+    pub fn success(&self, args: &[&str]) -> (String, String) {
         let done = self.run(args);
-        assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{args:?}");
-        done.stdout
+        assert_eq!(done.code, 0, "{args:?}: {}", done.stderr);
+        (done.stdout, done.stderr)
     }
 
     /// The JSON document that is all of standard output.
