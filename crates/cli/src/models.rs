@@ -1,10 +1,12 @@
 //! The model that a command works with: from a file, built in by name, or the trained one inside the program.
 
+use std::collections::BTreeSet;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use images::ImageError;
-use weights::{Description, LoadedModel, Loader, Random, TensorFile};
+use weights::{Description, LoadedModel, Loader, Random};
 
 use crate::diagnostics::{note, warn};
 use crate::flags::{LoadingArgs, PreparationArgs, SettingArgs, SubjectArgs};
@@ -20,6 +22,9 @@ static TRAINED: &CacheLine<[u8]> = &CacheLine(*include_bytes!("../model/fashion_
 
 /// Seed of a built-in model's weights where only its speed matters.
 const BENCH_SEED: u64 = 0;
+
+/// Most bytes that are read of a list of a checkpoint's files.
+const MAX_INDEX: u64 = 64 << 20;
 
 /// A model and what it is called.
 pub(crate) struct Named {
@@ -64,6 +69,12 @@ fn loader(loading: &LoadingArgs, preparation: &PreparationArgs) -> Result<Loader
     if let Some(prefix) = &loading.prefix {
         loader = loader.prefix(prefix);
     }
+    if let Some(heads) = loading.heads {
+        loader = loader.heads(heads as usize);
+    }
+    if let Some(size) = loading.resize_positions {
+        loader = loader.resize_positions(size.map(|size| size as usize));
+    }
     loader = loading.ignore.iter().fold(loader, |loader, pattern| loader.ignore(pattern));
     Ok(preparation.settings()?.iter().fold(loader, |loader, (key, value)| loader.set(key, value)))
 }
@@ -79,7 +90,7 @@ fn usage(error: weights::Error) -> anyhow::Error {
 /// The model of a checkpoint, its values checked and brought into their packed order.
 pub(crate) fn pack(file: &Path, loading: &LoadingArgs, preparation: &PreparationArgs) -> Result<Named> {
     ensure!(!loading.map, Usage("--map is about packed files, of which `pack` reads none".into()));
-    let checkpoint = loader(loading, preparation)?.checkpoint(TensorFile::from_file(file)?).map_err(usage)?;
+    let checkpoint = loader(loading, preparation)?.open(file).map_err(usage)?;
     named(LoadedModel::new(checkpoint)?, "packed")
 }
 
@@ -94,8 +105,7 @@ pub(crate) fn subject(args: &SubjectArgs) -> Result<Named> {
 
 /// The description of the built-in model that `--arch` names; other flags about loading need a file, named by `flag`.
 pub(crate) fn built_in(loading: &LoadingArgs, settings: &SettingArgs, flag: &str) -> Result<Description> {
-    let others = LoadingArgs { arch: None, ignore: loading.ignore.clone(), prefix: loading.prefix.clone(), ..*loading };
-    check_names_file(&others, flag)?;
+    check_names_file(&loading.without_arch(), flag)?;
     let arch = loading.arch.as_deref().with_context(|| format!("name a model with {flag} or --arch"))?;
     describe(arch, settings)
 }
@@ -108,11 +118,28 @@ fn check_names_file(loading: &LoadingArgs, flag: &str) -> Result<()> {
     }
 }
 
-/// The files that loading a model reads, as far as they are there: none of them may be written meanwhile.
+/// The files that loading a model may read, for none of them may be written meanwhile.
 pub(crate) fn files_of(model: &Path) -> Vec<PathBuf> {
-    let folder = if model.is_dir() { Some(model) } else { model.parent() };
-    let beside = ["config.json", "preprocessor_config.json"].map(|name| folder.unwrap_or(Path::new("")).join(name));
-    [model.to_path_buf()].into_iter().chain(beside).collect()
+    const INDEX: &str = "model.safetensors.index.json";
+    let folder = if model.is_dir() { model } else { model.parent().unwrap_or(Path::new("")) };
+    let mut files = vec![model.to_path_buf()];
+    files.extend(["config.json", "preprocessor_config.json"].map(|name| folder.join(name)));
+    if model.is_dir() {
+        files.extend(["model.safetensors", INDEX].map(|name| folder.join(name)));
+        files.extend(shards(&folder.join(INDEX)).into_iter().map(|name| folder.join(name)));
+    } else if model.extension().is_some_and(|extension| extension == "json") {
+        files.extend(shards(model).into_iter().map(|name| folder.join(name)));
+    }
+    files
+}
+
+/// The files that an index lists, as far as it can be read; loading it reports what is wrong.
+fn shards(index: &Path) -> BTreeSet<String> {
+    let mut text = String::new();
+    let read = std::fs::File::open(index).and_then(|file| file.take(MAX_INDEX).read_to_string(&mut text));
+    let index: serde_json::Value = read.ok().and_then(|_| serde_json::from_str(&text).ok()).unwrap_or_default();
+    let entries = index["weight_map"].as_object().into_iter().flatten();
+    entries.filter_map(|(_, file)| file.as_str().map(String::from)).collect()
 }
 
 /// Says once what was assumed about images because nobody said it.

@@ -164,8 +164,7 @@ fn marks_of_letters_are_composed_and_never_dropped() {
 #[test]
 fn numbers_are_classes() {
     let program = Program::new();
-    let vit::Config::Vit(config) = small().config else { unreachable!() };
-    let config = vit::Config::Vit(vit::VitConfig { num_classes: 12, ..config });
+    let config = small_with(|config| vit::VitConfig { num_classes: 12, ..config });
     program.model("twelve.safetensors", &weights::Description::new(config));
     let png = grey_png(8, 8, &[7; 64]);
     for class in 0..12 {

@@ -4,12 +4,14 @@ mod common;
 
 use common::*;
 use serde_json::json;
-use vit::{Config, Tensors};
+use vit::{Config, Family, Tensors, VitConfig};
 
 /// A file of `deit_tiny`'s sizes, small otherwise, under these prefixes.
 fn write_deit(program: &Program, name: &str, prefixes: &[&str], foreign: &[&str]) {
-    let Some(Config::Vit(tiny)) = Config::named("deit_tiny") else { panic!("deit_tiny is built in") };
-    let config = Config::Vit(vit::VitConfig { image_size: 32, num_classes: 3, ..tiny });
+    let Some(&Family::Vit(tiny)) = Config::named("deit_tiny").as_ref().map(Config::family) else {
+        panic!("deit_tiny is built in")
+    };
+    let config = Config::new(VitConfig { image_size: 32, num_classes: 3, ..tiny }).unwrap();
     let mut random = weights::Random::new(1);
     let mut tensors = Vec::new();
     config.visit_tensors(&mut |tensor, shape| {
@@ -144,8 +146,7 @@ fn preparation_that_cannot_be_is_wrong_usage() {
 #[test]
 fn a_model_without_a_head_gives_features() {
     let program = Program::new();
-    let Config::Vit(config) = small().config else { unreachable!() };
-    let config = Config::Vit(vit::VitConfig { num_classes: 0, ..config });
+    let config = small_with(|config| VitConfig { num_classes: 0, ..config });
     program.model("headless.safetensors", &weights::Description::new(config));
     program.input("in", 2);
     let run = ["run", "--model", "headless.safetensors", "--input", "in", "--output", "out"];

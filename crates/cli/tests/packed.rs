@@ -130,7 +130,8 @@ fn a_name_is_given_once() {
 
     let unnamed = program.run(&["pack", "timm.safetensors", "unnamed.packed"]);
     assert!(unnamed.stderr.contains("nothing says what the model is"), "{}", unnamed.stderr);
-    program.stdout(&[&["pack", "timm.safetensors", "timm.packed"], &deit[..]].concat());
+    let (_, stderr) = program.success(&[&["pack", "timm.safetensors", "timm.packed"], &deit[..]].concat());
+    assert!(stderr.starts_with("note: how images are prepared is not said in full; assumed mean"), "{stderr}");
     let inspection = program.json(&["inspect", "timm.packed"]);
     assert_eq!(inspection["name"], "deit_tiny");
     assert_eq!(inspection["params"], program.json(&["inspect", "described.safetensors"])["params"]);

@@ -14,7 +14,7 @@ use crate::flags::{LevelArgs, LoadingArgs, OutputArgs, PreparationArgs, SettingA
 use crate::models;
 use crate::outcome::Outcome;
 use crate::report::{Align, Report, Table, print};
-use crate::text::{bytes, grouped, printable};
+use crate::text::{bytes, grouped, printable, shown};
 
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("subject").required(true).multiple(true).args(["file", "arch"]), after_help = "\
@@ -94,13 +94,16 @@ pub(crate) fn execute(args: &InspectArgs) -> Result<Outcome> {
     Ok(Outcome::Complete)
 }
 
-/// The file's length, and how many tensors of which type it has.
+/// The length of the model's files, and how many tensors of which type they have.
 fn tensors(path: &Path) -> Result<String> {
-    let file = TensorFile::from_file(path)?;
-    let mut types = BTreeMap::new();
-    file.tensors().iter().for_each(|tensor| *types.entry(tensor.dtype.to_string()).or_insert(0) += 1);
-    let length = std::fs::metadata(path).with_context(|| path.display().to_string())?.len();
-    let mut text = format!("{}, {}", path.display(), bytes(length));
+    let (mut types, mut length) = (BTreeMap::new(), 0);
+    let is_weights = |file: &&PathBuf| file.is_file() && file.extension().is_none_or(|extension| extension != "json");
+    for file in models::files_of(path).iter().filter(is_weights) {
+        let tensors = TensorFile::from_file(file)?;
+        tensors.tensors().iter().for_each(|tensor| *types.entry(tensor.dtype.to_string()).or_insert(0) += 1);
+        length += std::fs::metadata(file).with_context(|| shown(file))?.len();
+    }
+    let mut text = format!("{}, {}", shown(path), bytes(length));
     for (dtype, count) in types {
         let _ = write!(text, ", {count} tensor{} {dtype}", if count == 1 { "" } else { "s" });
     }

@@ -7,10 +7,10 @@ use clap::{ArgGroup, Args};
 use super::values;
 
 /// What a model's file leaves open: the same flags wherever one is loaded.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "About the model's file")]
 pub(crate) struct LoadingArgs {
-    /// Name of the model, if the file does not describe it: a built-in name (`table` lists them)
+    /// Name of the model, if the file does not describe it: built in (`table` lists them), or timm:NAME
     #[arg(long, value_name = "NAME", value_parser = values::arch)]
     pub arch: Option<String>,
 
@@ -22,18 +22,33 @@ pub(crate) struct LoadingArgs {
     #[arg(long, value_name = "PATTERN")]
     pub ignore: Vec<String>,
 
+    /// Heads of a plain model, if nothing says it: tensors do not show it
+    #[arg(long, value_name = "N", value_parser = values::positive, allow_negative_numbers = true)]
+    pub heads: Option<u32>,
+
+    /// Resample the positions for images of SIZE pixels, or of as many as the description says (timm's way)
+    #[arg(long, value_name = "SIZE", num_args = 0..=1, require_equals = true, value_parser = values::positive)]
+    pub resize_positions: Option<Option<u32>>,
+
     /// Map a packed file instead of reading it, which starts faster; changing the file meanwhile stops this program
     #[arg(long)]
     pub map: bool,
 }
 
 impl LoadingArgs {
+    /// The flags but for the name, which also says which built-in model is meant.
+    pub fn without_arch(&self) -> Self {
+        Self { arch: None, ..self.clone() }
+    }
+
     /// The first flag that was given.
     pub fn first(&self) -> Option<&'static str> {
         let given = [
             ("--arch", self.arch.is_some()),
             ("--prefix", self.prefix.is_some()),
             ("--ignore", !self.ignore.is_empty()),
+            ("--heads", self.heads.is_some()),
+            ("--resize-positions", self.resize_positions.is_some()),
             ("--map", self.map),
         ];
         given.into_iter().find(|(_, given)| *given).map(|(flag, _)| flag)

@@ -106,12 +106,14 @@ mod tests {
         for (name, built_in) in [
             ("T2T-ViT_t-14", "t2t_vit_t_14"),
             ("Swin-Tiny", "swin_tiny"),
-            ("deit_tiny_distilled_patch16_224.fb_in1k", "deit_tiny_distilled"),
-            ("swin_tiny_patch4_window7_224", "swin_tiny"),
+            ("swin_tiny_patch9_window7_224", "swin_tiny"),
             ("swin_tniy", "swin_tiny"),
         ] {
             let error = arch(name).unwrap_err();
-            assert!(error.contains(&format!("no built-in model; nearest: {built_in}")), "{error}");
+            assert!(error.contains(&format!("nearest: {built_in}")), "{error}");
+        }
+        for name in ["deit_tiny_distilled_patch16_224.fb_in1k", "timm:vit_small_patch32_224"] {
+            assert_eq!(arch(name), Ok(name.into()), "timm's names are models too");
         }
         assert!(arch("resnet50").unwrap_err().contains("expected deit_tiny, "));
         assert_eq!(arch("deit_tiny"), Ok("deit_tiny".into()));

@@ -138,6 +138,13 @@ pub fn small() -> Description {
     description
 }
 
+/// The configuration of [`small`], changed.
+pub fn small_with(change: impl FnOnce(VitConfig) -> VitConfig) -> Config {
+    let small = small().config;
+    let vit::Family::Vit(config) = small.family() else { panic!("it is a plain model") };
+    Config::new(change(*config)).unwrap()
+}
+
 pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
