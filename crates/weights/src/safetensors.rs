@@ -2,6 +2,7 @@
 
 pub(crate) mod convert;
 mod file;
+mod foreign;
 mod header;
 #[cfg(feature = "write")]
 mod rows;

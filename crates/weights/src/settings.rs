@@ -1,5 +1,6 @@
 //! A built-in model with keys of its description set anew.
 
+use crate::config::Said;
 use crate::json::for_each_entry;
 use crate::text::{alternatives, nearest, printable};
 use crate::{Description, Error, Problem, ProblemKind, Report, arch, config};
@@ -32,7 +33,9 @@ pub fn named_with(name: &str, settings: &[(&str, &str)]) -> Result<Description, 
     let entry = config::read(&replaced(&base, &known), &mut report);
     report.into_result()?;
     let (config, said, _) = entry.finish();
-    Ok(said.describe(config))
+    // What the name says about images stands, as far as the channels are still as many.
+    let named = Said { name: None, ..model.said };
+    Ok(said.or(named.for_channels(config.in_channels())).describe(config))
 }
 
 /// `deit_tiny(depth=6, dim=96)`.

@@ -375,6 +375,33 @@ fn files_that_are_none() {
         ("not UTF-8", lie(4, b"{\"\xFF\""), &["no UTF-8 text from byte 2 on"]),
         ("a zip", b"PK\x03\x04 archive/data.pkl".to_vec(), &["PyTorch's own format", "safetensors.torch.save_file"]),
         ("a pickle", b"\x80\x02}q\x00 and so on".to_vec(), &["PyTorch's own format"]),
+        (
+            "NumPy's archive",
+            b"PK\x03\x04 Transformer/encoder_norm/bias.npy".to_vec(),
+            &["it is an .npz archive", "numpy.load"],
+        ),
+        ("NumPy's array", b"\x93NUMPY\x01\x00v\x00".to_vec(), &["it is a single array of NumPy"]),
+        (
+            "LFS",
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 22883420\n".to_vec(),
+            &["it is a Git LFS pointer", "git lfs pull"],
+        ),
+        ("a page", b"\n<!DOCTYPE html><html><head>".to_vec(), &["it is a web page", "/resolve/"]),
+        ("a page's middle", b"<HTML lang=en>".to_vec(), &["it is a web page"]),
+        (
+            "an index",
+            br#"{ "metadata": {"total_size": 1234}, "weight_map": {"head.bias": "model-00001-of-00002.safetensors"}}"#
+                .to_vec(),
+            &["it is an index of a checkpoint in several files", "name the folder"],
+        ),
+        ("a description", br#"{"architecture": "vit_tiny_patch16_224"}"#.to_vec(), &["it is a JSON text"]),
+        ("ONNX", b"\x08\x08\x12\x07pytorch\x1a\x052.4.0".to_vec(), &["it is an ONNX model"]),
+        ("GGUF", b"GGUF\x03\x00\x00\x00\x10".to_vec(), &["it is a GGUF file"]),
+        ("HDF5", b"\x89HDF\r\n\x1a\n".to_vec(), &["it is an HDF5 file"]),
+        ("TensorFlow Lite", b"\x1c\x00\x00\x00TFL3".to_vec(), &["it is a TensorFlow Lite model"]),
+        ("gzip", b"\x1f\x8b\x08\x00\x00\x00\x01\x00\x00\x03".to_vec(), &["it is compressed with gzip"]),
+        // What begins like a length is a damaged file of the format itself.
+        ("truncated", vec![0x80, 2, 0, 0, 0, 0, 0, 0, b'{'], &["announce a header of 640 bytes, found 1", "truncated"]),
     ];
     for (case, bytes, needles) in cases {
         check(case, bytes, None, needles);

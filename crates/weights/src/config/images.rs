@@ -68,6 +68,13 @@ impl Said {
         self.resize.unwrap_or_else(|| Preparation::resize_for(image_size, crop_pct))
     }
 
+    /// What is said for images of so many channels.
+    pub(crate) fn for_channels(mut self, channels: usize) -> Self {
+        self.mean = self.mean.filter(|mean| mean.len() == channels);
+        self.std = self.std.filter(|std| std.len() == channels);
+        self
+    }
+
     /// The same part of an image, for a model whose images are of another size.
     pub(crate) fn resize_with(&mut self, from: usize, to: usize) {
         let resized = |resize: usize| (resize as u64).saturating_mul(to as u64).checked_div(from as u64);

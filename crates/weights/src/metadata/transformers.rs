@@ -152,7 +152,7 @@ fn preparation(
     }
     let Some(resize) = resize(file, kind)? else { return Ok(said) };
     let crop = if file.switch("do_center_crop")?.unwrap_or(false) { side(file, "crop_size")? } else { None };
-    let taken = crop.unwrap_or(resize.side);
+    let taken = crop.unwrap_or(resize.crop);
     said.crop_mode = Some(resize.mode);
     said.resize = Some(resize.side);
     if taken != size && taken > 0 {
@@ -171,6 +171,8 @@ fn preparation(
 struct Resize {
     side: usize,
     mode: CropMode,
+    /// What is cut out of it where the file does not say.
+    crop: usize,
 }
 
 fn resize(file: &Object, kind: &str) -> Result<Option<Resize>, Error> {
@@ -180,17 +182,18 @@ fn resize(file: &Object, kind: &str) -> Result<Option<Resize>, Error> {
     if is_map && object.has("shortest_edge") {
         let side = object.whole("shortest_edge")?.unwrap_or(0);
         // What ConvNeXT's processor does: below 384 pixels a part is cut out, from there on pictures are squashed.
-        return Ok(Some(match file.number("crop_pct")? {
+        let (part, crop) = (file.number("crop_pct")?, side);
+        return Ok(Some(match part {
             Some(part) if part > 0.0 && side < 384 => {
-                Resize { side: (side as f64 / part) as usize, mode: CropMode::Center }
+                Resize { side: (side as f64 / part) as usize, mode: CropMode::Center, crop }
             }
-            Some(_) => Resize { side, mode: CropMode::Squash },
-            None => Resize { side, mode: CropMode::Center },
+            Some(_) => Resize { side, mode: CropMode::Squash, crop },
+            None => Resize { side, mode: CropMode::Center, crop },
         }));
     }
     // A bare number is both sides to ViT's processors, and the short one to DINOv2's.
     let mode = if is_map || !kind.starts_with("dinov2") { CropMode::Squash } else { CropMode::Center };
-    Ok(side(file, "size")?.map(|side| Resize { side, mode }))
+    Ok(side(file, "size")?.map(|side| Resize { side, mode, crop: side }))
 }
 
 /// A side as a number, or as a height and a width that are equal.

@@ -15,6 +15,7 @@ use std::sync::Mutex;
 use safetensors::Dtype;
 
 use super::convert::{FLOAT_NAMES, FLOATS, borrow, convert, from_little_endian};
+use super::foreign::{self, Foreign};
 use super::header::{self, Header, TensorInfo};
 use super::source::{self, Source};
 use crate::error::display;
@@ -63,11 +64,15 @@ impl<'a> TensorFile<'a> {
     }
 
     pub(crate) fn open(label: String, source: Source<'a>, len: u64) -> Result<Self, Error> {
-        let mut prefix = [0; header::PREFIX];
-        let prefix = &mut prefix[..len.min(header::PREFIX as u64) as usize];
-        read(&label, &source, 0, prefix)?;
-        let unreadable = |what| Error::NotSafetensors { file: label.clone(), what, advice: advice_for(prefix) };
-        let header_len = header::header_len(prefix, len).map_err(unreadable)?;
+        let mut start = vec![0; len.min(foreign::ENOUGH as u64) as usize];
+        read(&label, &source, 0, &mut start)?;
+        let unreadable = |what| match foreign::identify(&start) {
+            Some(Foreign { what, advice }) => {
+                Error::NotSafetensors { file: label.clone(), what: format!("it is {what}"), advice }
+            }
+            None => Error::NotSafetensors { file: label.clone(), what, advice: foreign::UNKNOWN },
+        };
+        let header_len = header::header_len(&start[..start.len().min(header::PREFIX)], len).map_err(unreadable)?;
         let mut report = Report::new(&label);
         let header = match source.bytes() {
             Some(bytes) => header::parse(&bytes[header::PREFIX..][..header_len], len, &mut report),
@@ -227,14 +232,4 @@ fn read(label: &str, source: &Source, offset: u64, into: &mut [u8]) -> Result<()
 
 fn read_failed(label: &str, error: io::Error) -> Error {
     Error::io(label, "read", error, "see that nothing writes to it, and try again")
-}
-
-/// What to do about a file of another format, by its first bytes.
-fn advice_for(prefix: &[u8]) -> &'static str {
-    match prefix {
-        [b'P', b'K', ..] | [0x80, 2..=5, ..] => {
-            "it looks like PyTorch's own format: convert it with torch.load and safetensors.torch.save_file"
-        }
-        _ => "the file is truncated, damaged or of another format: fetch or export it again",
-    }
 }
