@@ -80,39 +80,17 @@ def write(name, value):
     (RESULTS / name).write_text(json.dumps(value, indent=1) + "\n")
 
 
-def table(results):
-    """The README's table: mean, extremes and sample deviation of the seeds; the minutes of the run least disturbed."""
-    lines = ["| variant | test accuracy, mean of 3 seeds | lowest to highest | deviation | params | MACs | minutes, fastest run |",
-             "|---|---|---|---|---|---|---|"]  # fmt: skip
-    for variant in VARIANTS:
-        runs = [row for row in results["runs"] if row["variant"] == variant]
-        found = [100 * row["accuracy"] for row in runs]
-        minutes = min(row["minutes"] for row in runs)
-        lines.append(
-            f"| {variant} | {statistics.mean(found):.2f} % | {min(found):.2f} to {max(found):.2f} % "
-            f"| {statistics.stdev(found):.2f} | {runs[0]['params']} | {runs[0]['macs']} | {minutes:.1f} |"
-        )
-    return "\n".join(lines)
-
-
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="examples:\n  python tools/ablation.py package runs --tune\n  python tools/ablation.py package runs\n"
-               "  python tools/ablation.py --table",
+        epilog="examples:\n  python tools/ablation.py package runs --tune\n  python tools/ablation.py package runs",
     )  # fmt: skip
-    parser.add_argument("data", nargs="?", help="as for train.py")
-    parser.add_argument("runs", nargs="?", type=Path, help="folder for the runs; complete ones are kept, cut ones go on")
+    parser.add_argument("data", help="as for train.py")
+    parser.add_argument("runs", type=Path, help="folder for the runs; complete ones are kept, cut ones go on")
     parser.add_argument("--tune", action="store_true", help="compare learning rates on held-out training images")
-    parser.add_argument("--table", action="store_true", help="only print the table of results/ablation.json")
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
-    if not args.table:
-        if args.runs is None:
-            parser.error("data and runs are required to train")
-        tune(args) if args.tune else ablate(args)
-    if not args.tune:
-        print(table(json.loads((RESULTS / "ablation.json").read_text())))
+    tune(args) if args.tune else ablate(args)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 
-import benchmarks
+import pages
 from export_onnx import FOLDER, export
 from machine import ROOT, circumstances, describe
 
@@ -65,8 +65,8 @@ def main():
     when = circumstances()
     when["versions"] |= versions()
     text = f"{INTRODUCTION}\n\n{describe(when)}; `python tools/engines.py`\n\n{found}\n"
-    benchmarks.ENGINES.write_text(text)
-    benchmarks.write()
+    pages.ENGINES.write_text(text)
+    pages.write()
 
 
 if __name__ == "__main__":

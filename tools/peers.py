@@ -3,12 +3,11 @@
 All run the same seeded weights in f32 on the same images with the same number of threads, and must agree on the logits
 first. Rounds go around the engines, so that a machine that changes its speed changes it for all. Results are kept as
 JSON (tools/results/peers.json), a group for each number of threads, batch and instruction set; measuring a group again
-replaces it. The sections and charts of BENCHMARKS.md are written from them.
+replaces it. `pages.py` writes README's and BENCHMARKS.md's sections and charts from them.
 
     python tools/peers.py --suite                                    everything that BENCHMARKS.md has
     python tools/peers.py --models deit_tiny shuffle_deit_tiny --threads 2
     python tools/peers.py --models deit_tiny --batch 8 --no-store    printed only
-    python tools/peers.py --render                                   BENCHMARKS.md from the kept results
 """
 
 import argparse
@@ -20,7 +19,7 @@ import time
 from pathlib import Path
 
 import avx2_only
-import benchmarks
+import pages
 from machine import ROOT, circumstances
 
 VANILLA_AND_SHUFFLED = ["deit_tiny", "shuffle_deit_tiny"]
@@ -52,10 +51,9 @@ def arguments():
     )
     parser.add_argument("--program", type=Path, default=ROOT / "target/release/shuffle-vit")
     parser.add_argument("--cache", type=Path, default=ROOT / "target/peers", help="folder that keeps the exports")
-    parser.add_argument("--results", type=Path, default=benchmarks.PEERS, help="the kept results")
+    parser.add_argument("--results", type=Path, default=pages.PEERS, help="the kept results")
     parser.add_argument("--no-store", action="store_true", help="print and keep nothing")
     parser.add_argument("--suite", action="store_true", help="measure every group of BENCHMARKS.md, then write it")
-    parser.add_argument("--render", action="store_true", help="measure nothing, write BENCHMARKS.md")
     parser.add_argument("--probe", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -192,12 +190,11 @@ def main():
         return probe(args)
     if args.suite:
         suite(args)
-    elif not args.render:
+        pages.write()
+    else:
         group = measure_group(args)
         if not args.no_store:
             store(args, group)
-    if args.suite or args.render:
-        benchmarks.write(peers=args.results)
 
 
 if __name__ == "__main__":

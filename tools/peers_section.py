@@ -1,10 +1,11 @@
-"""BENCHMARKS.md's tables of the program beside its rivals, from what `peers.py` kept."""
+"""BENCHMARKS.md's and README's tables of the program beside its rivals, from what `peers.py` kept."""
 
 import statistics
 
 from machine import count, describe
 
 OURS = "shuffle-vit"
+LEVELS = {"avx2": "AVX2", "avx512": "AVX-512"}
 INTRODUCTION = """\
 Milliseconds a call, f32, 224x224, equal weights, equal threads, logits compared first; in brackets the rival's time divided
 by ours. Rounds go around all engines: the rivals in one process, the program as `shuffle-vit bench` in processes of its own.
@@ -28,12 +29,21 @@ def text(groups):
     return "\n".join(lines)
 
 
+def summary(groups):
+    """README's table: one image on one thread, as the machine is."""
+    group = next(g for g in groups if (g["threads"], g["batch"]) == (1, 1) and not restricted(g))
+    head = [f"1 thread, {LEVELS.get(group['level'], group['level'])}", *engines(group)]
+    lines = [f"| {' | '.join(head)} |", "|---" + "|---:" * (len(head) - 1) + "|"]
+    lines += [f"| {' | '.join([row['name'], *times(group, row)])} |" for row in group["models"]]
+    return "\n".join([*lines, "", f"Measured {describe(group)}."])
+
+
 def restricted(group):
     return group["level"] == "avx2"
 
 
 def title(group):
-    level = {"avx2": "restricted to AVX2", "avx512": "AVX-512"}.get(group["level"], group["level"])
+    level = "restricted to AVX2" if restricted(group) else LEVELS.get(group["level"], group["level"])
     return f"{count(group['threads'], 'thread')}, {count(group['batch'], 'image')} a call, {level}"
 
 
@@ -56,15 +66,20 @@ def table(group):
     return lines + [f"| {' | '.join(cells(group, row))} |" for row in group["models"]]
 
 
+def times(group, row):
+    """Ours in bold, then each rival's with its ratio to ours."""
+    ms = medians(row)
+    ours = ms[OURS]
+    rivals = [f"{ms[name]:.1f} ({ms[name] / ours:.2f}x)" if name in ms else "crashes" for name in engines(group)[1:]]
+    return [f"**{ours:.1f}**", *rivals]
+
+
 def cells(group, row):
     ms = medians(row)
     ours = ms[OURS]
-    times = [f"**{ours:.1f}**"]
-    for engine in engines(group)[1:]:
-        times.append(f"{ms[engine]:.1f} ({ms[engine] / ours:.2f}x)" if engine in ms else "crashes")
     fastest = min(ms[engine] for engine in ms if engine != OURS)
     images = 1e3 * group["batch"] / ours
-    return [row["name"], *times, f"**{fastest / ours:.2f}**", f"{row['gmacs'] * images:.1f}", f"{images:.1f}"]
+    return [row["name"], *times(group, row), f"**{fastest / ours:.2f}**", f"{row['gmacs'] * images:.1f}", f"{images:.1f}"]
 
 
 def circumstances(group):

@@ -6,7 +6,7 @@ it was measured. Charts and tables beside the theory's lines are written into do
 
     python tools/scaling.py
     python tools/scaling.py --models deit_tiny t2t_vit_7 --rounds 5
-    python tools/scaling.py --sweeps batch depth --rounds 1 --calls 3 --results scaling.jsonl --no-page
+    python tools/scaling.py --sweeps batch depth --rounds 1 --calls 3 --results scaling.jsonl
 """
 
 import argparse
@@ -15,7 +15,7 @@ import subprocess
 import time
 from pathlib import Path
 
-import benchmarks
+import pages
 from machine import ROOT, circumstances
 
 # The numbers that each sweep goes through; the named model itself is added, as the base of the theory's line.
@@ -39,8 +39,7 @@ def arguments():
     parser.add_argument("--rounds", type=int, default=3, help="times around all points")
     parser.add_argument("--calls", type=int, default=10, help="images of a point and round, at least 2 calls")
     parser.add_argument("--program", type=Path, default=ROOT / "target/release/shuffle-vit")
-    parser.add_argument("--results", type=Path, default=benchmarks.SCALING, help="the kept JSON lines")
-    parser.add_argument("--no-page", action="store_true", help="leave BENCHMARKS.md and docs/ as they are")
+    parser.add_argument("--results", type=Path, default=pages.SCALING, help="the kept JSON lines")
     return parser.parse_args()
 
 
@@ -130,8 +129,8 @@ def main():
     args = arguments()
     lines = [json.dumps(line) for line in measure(args)]
     args.results.write_text("\n".join(lines) + "\n")
-    if not args.no_page:
-        benchmarks.write(scaling=args.results)
+    if args.results == pages.SCALING:
+        pages.write()
 
 
 if __name__ == "__main__":

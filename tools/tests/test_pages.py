@@ -1,9 +1,11 @@
 """The pages made of results; measuring itself needs the rivals and is not tested."""
 
 import json
+import subprocess
 
 import avx2_only
-import benchmarks
+import footprint_section
+import pages
 import peers
 import peers_section
 import scaling_section
@@ -40,14 +42,37 @@ GROUP = CIRCUMSTANCES | {
 }
 
 
+def test_pages_say_what_the_results_hold():
+    assert pages.outdated() == {}
+
+
+def test_the_table_of_models_is_the_program_s(program):
+    printed = subprocess.run([program, "table", "--json"], check=True, capture_output=True).stdout
+    assert pages.read_json(pages.RESULTS / "models.json") == json.loads(printed)
+
+
+def test_readme_s_table_has_one_image_on_one_thread():
+    whole = GROUP | {"level": "avx512", "threads": 1, "batch": 1}
+    head, _, deit, t2t, *_ = peers_section.summary([GROUP, whole]).splitlines()
+    assert head == "| 1 thread, AVX-512 | shuffle-vit | OpenVINO | ONNX Runtime | PyTorch |"
+    assert deit == "| deit_tiny | **50.0** | 60.0 (1.20x) | 40.0 (0.80x) | 75.0 (1.50x) |"
+    assert "crashes" in t2t
+
+
+def test_ways_to_start_are_rows():
+    start = {"way": "packed", "first_logits_ms": 12.34, "peak_rss_bytes": 3 << 20}
+    starts = [start | {"threads": 1}, start | {"threads": 2, "first_logits_ms": 7.0}]
+    assert list(footprint_section.rows(starts)) == ["| packed | 12.3 ms | 7.0 ms | 3.0 MiB | 3.0 MiB |"]
+
+
 def test_sections_are_replaced_and_others_stay():
     page = "# Page\n\n<!-- rust: begin -->\nother\n<!-- rust: end -->\n"
-    once = benchmarks.replace_section(page, "peers", "first\n")
-    both = benchmarks.replace_section(once, "scaling", "second")
+    once = pages.replace_section(page, "peers", "first\n")
+    both = pages.replace_section(once, "scaling", "second")
     assert both.startswith(page) and both.index("first") < both.index("second")
-    again = benchmarks.replace_section(both, "peers", "third")
+    again = pages.replace_section(both, "peers", "third")
     assert again == both.replace("first", "third")
-    assert benchmarks.replace_section(again, "peers", "third") == again
+    assert pages.replace_section(again, "peers", "third") == again
 
 
 def test_table_names_the_fastest_rival_that_ran():
