@@ -164,10 +164,10 @@ fn normalised(mean: f32, std: f32) -> [f32; 256] {
     std::array::from_fn(|byte| (byte as f32 / 255.0 - mean) / std)
 }
 
-/// The examples of the README, so that they are compiled and run as everything else is.
+/// The examples of docs/library.md, so that they are compiled and run as everything else is.
 #[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
-struct Readme;
+#[doc = include_str!("../../../docs/library.md")]
+struct Libraries;
 
 #[cfg(test)]
 mod tests {
