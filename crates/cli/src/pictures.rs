@@ -37,7 +37,10 @@ impl Picture {
     pub fn load(&self, preparation: &Preparation, out: &mut [f32]) -> Result<()> {
         match self {
             Self::File(path) => images::load(path, preparation, out)?,
-            Self::Stdin => images::load(Path::new("/dev/stdin"), preparation, out)?,
+            Self::Stdin => {
+                let pixels = images::read("standard input", std::io::stdin().lock())?;
+                images::prepare(&pixels, preparation, out)?;
+            }
         }
         Ok(())
     }

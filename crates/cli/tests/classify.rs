@@ -46,6 +46,7 @@ fn an_interrupted_run_leaves_its_answers() {
     let before = fs::read_dir(program.path("")).unwrap().count();
     let mut command = program.command(&["classify", "bag.png", "-", "--dump-input", "old.safetensors", "--json-lines"]);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let _open = child.stdin.take(); // which `wait` would close, and the image end
     let mut out = BufReader::new(child.stdout.take().unwrap());
     let mut first = String::new();
     out.read_line(&mut first).unwrap();

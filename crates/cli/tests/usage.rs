@@ -115,7 +115,7 @@ fn images_that_cannot_be_classified_are_named() {
     says(&program.failure(1, &["classify", "missing.png", "--json"]), &["missing.png", "none of the 1 image"]);
     says(&program.failure(1, &["classify", "."]), &[".: holds no images", "PNG, JPEG or WebP"]);
     program.write("note.png", b"just text");
-    says(&program.failure(1, &["classify", "note.png", "--json"]), &["note.png", "expected PNG or JPEG"]);
+    says(&program.failure(1, &["classify", "note.png", "--json"]), &["note.png", "expected PNG, JPEG or WebP"]);
     let dump = ["classify", &sample("bag.png"), "--dump-input", "nowhere/in.safetensors", "--json"];
     says(&program.failure(1, &dump), &["nowhere/in.safetensors", "the folder nowhere does not exist"]);
 }

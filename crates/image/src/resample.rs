@@ -11,6 +11,9 @@ use std::ops::Range;
 
 use weights::Interpolation;
 
+use crate::Problem;
+use crate::memory::reserved;
+
 /// Pixels as rows of interleaved bytes: `data[(y * width + x) * channels + c]`.
 #[derive(Clone, Copy)]
 pub(super) struct Raster<'a> {
@@ -29,20 +32,20 @@ pub(super) fn resize(
     columns: Range<usize>,
     rows: Range<usize>,
     filter: Interpolation,
-) -> Vec<u8> {
+) -> Result<Vec<u8>, Problem> {
     let Some(kernel) = Kernel::of(filter) else {
-        return nearest(source, (width, height), columns, rows);
+        return Ok(nearest(source, (width, height), columns, rows));
     };
     let vertical = Taps::new(kernel, source.height, height, rows);
     let horizontal = Taps::new(kernel, source.width, width, columns);
     if shrinks_mostly_vertically(source, (width, height)) {
-        let lowered = vertical.down(source, 0);
+        let lowered = vertical.down(source, 0)?;
         let lowered = Raster { height: vertical.count(), data: &lowered, ..source };
         return horizontal.across(lowered, 0..lowered.height);
     }
     // The rows that no output needs are left out.
     let needed = vertical.support();
-    let narrowed = horizontal.across(source, needed.clone());
+    let narrowed = horizontal.across(source, needed.clone())?;
     let narrowed = Raster { width: horizontal.count(), height: needed.len(), data: &narrowed, ..source };
     vertical.down(narrowed, needed.start)
 }
@@ -145,16 +148,16 @@ impl Taps {
     }
 
     /// The horizontal pass over the given rows.
-    fn across(&self, source: Raster<'_>, rows: Range<usize>) -> Vec<u8> {
+    fn across(&self, source: Raster<'_>, rows: Range<usize>) -> Result<Vec<u8>, Problem> {
         match source.channels {
             1 => self.across_channels::<1>(source, rows),
             _ => self.across_channels::<3>(source, rows),
         }
     }
 
-    fn across_channels<const C: usize>(&self, source: Raster<'_>, rows: Range<usize>) -> Vec<u8> {
+    fn across_channels<const C: usize>(&self, source: Raster<'_>, rows: Range<usize>) -> Result<Vec<u8>, Problem> {
         let stride = source.width * C;
-        let mut out = Vec::with_capacity(rows.len() * self.count() * C);
+        let mut out = reserved(rows.len() * self.count() * C)?;
         for row in source.data[rows.start * stride..rows.end * stride].chunks_exact(stride) {
             let (pixels, _) = row.as_chunks::<C>();
             for (start, weights) in self.iter() {
@@ -167,13 +170,13 @@ impl Taps {
                 out.extend(sums.map(to_byte));
             }
         }
-        out
+        Ok(out)
     }
 
     /// The vertical pass over all columns of a raster whose first row is row `first` of the source.
-    fn down(&self, source: Raster<'_>, first: usize) -> Vec<u8> {
+    fn down(&self, source: Raster<'_>, first: usize) -> Result<Vec<u8>, Problem> {
         let stride = source.width * source.channels;
-        let mut out = Vec::with_capacity(self.count() * stride);
+        let mut out = reserved(self.count() * stride)?;
         let mut sums = vec![HALF; stride];
         for (start, weights) in self.iter() {
             sums.fill(HALF);
@@ -185,7 +188,7 @@ impl Taps {
             }
             out.extend(sums.iter().map(|&sum| to_byte(sum)));
         }
-        out
+        Ok(out)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use images::{ImageError, Pixels, load, prepare};
+use images::{ImageError, Pixels, Problem, load, prepare};
 use tempfile::TempDir;
 use weights::Preparation;
 
@@ -18,7 +18,9 @@ fn stored(name: &str) -> Vec<u8> {
 /// Every stored image, small as they are.
 fn every_image() -> impl Iterator<Item = (String, Vec<u8>)> {
     let names = fs::read_dir(data()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    names.filter(|name| !name.ends_with(".safetensors")).map(|name| (name.clone(), stored(&name)))
+    names
+        .filter(|name| [".png", ".jpg"].iter().any(|end| name.ends_with(end)))
+        .map(|name| (name.clone(), stored(&name)))
 }
 
 /// A file of a folder of its own, for the bytes of one test after another.
@@ -71,20 +73,68 @@ fn png_announcing(width: u32, height: u32) -> Vec<u8> {
 fn what_is_no_image_is_named() {
     let scratch = Scratch::new();
     let missing = load_grey(&scratch.path()).unwrap_err();
-    assert!(matches!(&missing, ImageError::Read { path, .. } if *path == scratch.path()), "{missing:?}");
+    let named = scratch.path().display().to_string();
+    assert!(
+        matches!(&missing, ImageError::Picture { name, problem: Problem::Read { .. } } if *name == named),
+        "{missing:?}"
+    );
 
     let folder = load_grey(scratch.folder.path()).unwrap_err().to_string();
-    assert!(folder.ends_with("is a folder, expected a PNG or JPEG file; name the images inside it"), "{folder}");
+    assert!(folder.ends_with("is a folder, expected a PNG, JPEG or WebP file; name the images inside it"), "{folder}");
 
-    assert_eq!(scratch.message(b""), "is empty, expected a PNG or JPEG file; copy or download it again");
-    assert_eq!(
-        scratch.message(b"GIF89a, and whatever follows"),
-        "is a GIF file, expected PNG or JPEG; convert the image first"
-    );
-    assert_eq!(
-        scratch.message(b"<!doctype html><title>Not found</title>"),
-        "is no image that its first bytes would tell, expected PNG or JPEG; convert the image first"
-    );
+    assert_eq!(scratch.message(b""), "is empty, expected PNG, JPEG or WebP; copy or download it again");
+    for (bytes, expected) in [
+        (
+            b"GIF89a, and whatever follows".as_slice(),
+            "is a GIF image, expected PNG, JPEG or WebP; convert the image first",
+        ),
+        (b"BM\x36\x10", "is a BMP image, expected PNG, JPEG or WebP; convert the image first"),
+        (b"\0\0\0\x1cftypheic", "is a HEIC image, expected PNG, JPEG or WebP; convert the image first"),
+        (b"\0\0\0\x1cftypavif", "is an AVIF image, expected PNG, JPEG or WebP; convert the image first"),
+        (b"\0\0\0\x1cftypisom", "is a video, expected PNG, JPEG or WebP; extract a frame as an image first"),
+        (b"PK\x03\x04....", "is a zip archive, expected PNG, JPEG or WebP; unpack it first"),
+        (b"%PDF-1.7", "is a PDF document, expected PNG, JPEG or WebP; export its picture first"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12345\n",
+            "is a Git LFS pointer, expected PNG, JPEG or WebP; fetch the file itself with `git lfs pull`",
+        ),
+        (
+            b"\n  <!DOCTYPE html><title>Not found</title>",
+            "is a web page (HTML), expected PNG, JPEG or WebP; download the image itself",
+        ),
+        (b"\xef\xbb\xbf<HTML>", "is a web page (HTML), expected PNG, JPEG or WebP; download the image itself"),
+        (b"{\"error\": 404}", "is text, expected PNG, JPEG or WebP; download the image itself"),
+        (&[0; 100], "is filled with zeros, expected PNG, JPEG or WebP; download the image itself"),
+        (
+            &[0x89, 7, 1, 0xF1],
+            "is no image that its first bytes would tell, expected PNG, JPEG or WebP; convert the image first",
+        ),
+    ] {
+        assert_eq!(scratch.message(bytes), expected);
+    }
+}
+
+/// A pipe that nobody writes to would keep its reader waiting for ever.
+#[cfg(unix)]
+#[test]
+fn pipes_and_devices_are_refused() {
+    let folder = TempDir::new().unwrap();
+    let pipe = folder.path().join("photo.png");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for path in [pipe.as_path(), Path::new("/dev/zero"), Path::new("/dev/null")] {
+        let message = load_grey(path).unwrap_err().to_string();
+        assert!(message.contains("is no regular file but a pipe, a device or a socket; save the image"), "{message}");
+    }
+}
+
+#[test]
+fn streams_and_bytes_are_read_as_files_are() {
+    let file = stored("rgb8.png");
+    let expected = images::open(data().join("rgb8.png")).unwrap();
+    assert_eq!(images::decode(&file).unwrap(), expected);
+    assert_eq!(images::read("standard input", &file[..]).unwrap(), expected);
+    let message = images::read("standard input", &b""[..]).unwrap_err().to_string();
+    assert_eq!(message, "standard input: is empty, expected PNG, JPEG or WebP; copy or download it again");
 }
 
 /// The name is no argument: a JPEG called photo.png is a JPEG.
@@ -110,11 +160,12 @@ fn no_part_of_a_file_passes_for_the_whole() {
     );
 }
 
-/// Where the deflated pixels of a PNG's last IDAT chunk end, their Adler checksum (4 bytes) left out.
+/// Where the deflated pixels of a PNG's last IDAT chunk end, without the code that says so (15 bits at most) and the Adler
+/// checksum (4 bytes).
 fn pixels_end(png: &[u8]) -> usize {
     let at = png.windows(4).rposition(|name| name == b"IDAT").unwrap();
     let length = u32::from_be_bytes(png[at - 4..at].try_into().unwrap()) as usize;
-    at + 4 + length - 4
+    at + 4 + length - 4 - 2
 }
 
 #[test]
