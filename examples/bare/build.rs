@@ -12,36 +12,34 @@ fn main() {
 
 #[cfg(feature = "model")]
 mod model {
+    use std::env;
     use std::error::Error;
     use std::path::{Path, PathBuf, absolute};
-    use std::{env, fs};
 
-    use vit::Config;
-    use weights::{Loader, TensorFile};
+    use vit::{Config, Family, Tokens};
 
     /// The trained model of the program: Fashion-MNIST, 28 x 28 pixels, 10 classes.
     const OWN: &str = "../../crates/cli/model/fashion_mnist.safetensors";
 
-    /// Writes `packed.f32`, the weights as they will lie in flash, and `config.rs`, what they are the weights of.
+    /// Writes `model.packed`, the file as it will lie in flash.
     pub fn write() -> Result<(), Box<dyn Error>> {
-        let path = checkpoint()?;
-        let mut checkpoint = Loader::new().checkpoint(TensorFile::from_file(&path)?)?;
-        let config = checkpoint.description().config;
-        let mut packed = vec![0.0; vit::packed_len(&config)];
-        vit::pack(&config, &mut checkpoint, &mut packed)?;
-        let Family::Vit(vit) = *config.family() else { return Err("only plain models are written out here".into()) };
-
-        let out = env::var("OUT_DIR")?;
-        let big_endian = env::var("CARGO_CFG_TARGET_ENDIAN")? == "big";
-        let bytes: Vec<u8> = packed
-            .iter()
-            .flat_map(|value| if big_endian { value.to_be_bytes() } else { value.to_le_bytes() })
-            .collect();
-        fs::write(Path::new(&out).join("packed.f32"), bytes)?;
-        // What `Debug` writes is the expression that makes the value.
-        let names = "use vit::{VitConfig, Pool::*, Rescale::*, Tokens::*};";
-        fs::write(Path::new(&out).join("config.rs"), format!("{{ {names} {vit:?} }}"))?;
+        let loaded = weights::load(checkpoint()?)?;
+        check_family(&loaded.description().config)?;
+        weights::save_packed(Path::new(&env::var("OUT_DIR")?).join("model.packed"), &loaded)?;
         Ok(())
+    }
+
+    /// Whether the library is built with the code for this family of models.
+    fn check_family(config: &Config) -> Result<(), Box<dyn Error>> {
+        let (feature, variable) = match config.family() {
+            Family::Swin(_) => ("swin", "CARGO_FEATURE_SWIN"),
+            Family::Vit(vit) if vit.tokens != Tokens::Patch => ("t2t", "CARGO_FEATURE_T2T"),
+            _ => return Ok(()),
+        };
+        match env::var_os(variable) {
+            Some(_) => Ok(()),
+            None => Err(format!("the checkpoint's family is not built in: add --features {feature}").into()),
+        }
     }
 
     /// The checkpoint's path, made absolute so that an error shows where it was looked for. The build says which it is.

@@ -179,6 +179,97 @@ fn a_bias_repeated_for_every_key_cancels() {
     }
 }
 
+fn check_packed_product([m, k, n]: [usize; 3], rows: Stride, weight: [usize; 2], epilogue: usize) {
+    let (a, b) = (Operand::with_strides([m, k], weight, 1), Operand::new([k, n], rows, 2));
+    let mut buffer = vec![f32::NAN; PackedMatrix::<f32>::packed_len(m, k)];
+    let packed = PackedMatrix::pack(&a.view(), &mut buffer).unwrap();
+    let mut buffer = vec![0.0; PackedMatrix::<f32>::packed_len(m, k)];
+    let of_copy = PackedMatrix::pack(&plain(&a.copy(), [m, k]), &mut buffer).unwrap();
+    let bias = paint(m, 3);
+    let copy = b.copy();
+    for level in levels() {
+        let run = |a: &PackedMatrix, b: View| {
+            result([m, n], |out, _| {
+                // A residual is the one epilogue that reads what the output held.
+                let rows = if epilogue == 3 { m } else { 0 };
+                (0..rows).for_each(|r| out.row_mut(r).unwrap().fill(r as f32));
+                let residual = Epilogue::Residual { bias: &bias, scale: 0.5 };
+                let epilogues = [Epilogue::Store, Epilogue::Bias(&bias), Epilogue::BiasGelu(&bias), residual];
+                packed_matmul(level, a, &b, epilogues[epilogue], out)
+            })
+        };
+        assert!(run(&packed, b.view()) == run(&of_copy, plain(&copy, [k, n])), "{level}");
+    }
+}
+
+fn check_norm_and_features([channels, tokens]: [usize; 2], rows: Stride, features: usize) {
+    let x = Operand::new([channels, tokens], rows, 1);
+    let copy = x.copy();
+    let (gamma, beta) = (paint(channels, 2), paint(channels, 3));
+    let mut buffer = vec![0.0; PackedMatrix::<f32>::packed_len(features, channels)];
+    let w = PackedMatrix::pack(&plain(&paint(features * channels, 4), [features, channels]), &mut buffer).unwrap();
+    for level in levels() {
+        let norm = |x: View| result(x.shape(), |out, _| layer_norm(level, &x, &gamma, &beta, 1e-6, out));
+        assert!(norm(x.view()) == norm(plain(&copy, x.shape)), "{level}");
+        let random = |x: View| result([features, tokens], |out, _| random_features(level, &w, &x, out));
+        assert!(random(x.view()) == random(plain(&copy, x.shape)), "{level}");
+    }
+}
+
+fn check_softmax([keys, queries]: [usize; 2]) {
+    let scores = paint(keys * queries, 1);
+    for level in levels() {
+        let weights = result([keys, queries], |out, _| {
+            to_contiguous(&plain(&scores, [keys, queries]), out)?;
+            softmax(level, out)
+        });
+        let mut expected = scores.clone();
+        softmax(level, &mut ViewMut::new(&mut expected, keys, queries).unwrap()).unwrap();
+        assert!(weights == same_nan(&expected), "{level}");
+    }
+}
+
+/// Small whole numbers, whose products have no rounding: the product may be gathered or handed to `matrixmultiply`.
+fn check_product_and_copies([m, k, n]: [usize; 3], a: [usize; 2], b: [usize; 2]) {
+    let whole = |mut x: Operand| {
+        x.data.iter_mut().for_each(|x| *x = (*x * 8.0).round());
+        x
+    };
+    let (a, b) = (whole(Operand::with_strides([m, k], a, 1)), whole(Operand::with_strides([k, n], b, 2)));
+    let (a_copy, b_copy) = (a.copy(), b.copy());
+    let sum = |i: usize| (0..k).map(|p| a_copy[i / n * k + p] * b_copy[p * n + i % n]).sum();
+    let expected: Vec<f32> = (0..m * n).map(sum).collect();
+    for level in levels() {
+        let found = result([m, n], |out, _| matmul(level, &a.view(), &b.view(), out));
+        let found: Vec<f32> = found.into_iter().map(f32::from_bits).collect();
+        assert_eq!(found, expected, "{level}");
+    }
+    assert!(result([k, n], |out, _| to_contiguous(&b.view(), out)) == same_nan(&b_copy));
+    let layout = Level::PORTABLE.panels(n);
+    let mut data = vec![f32::NAN; k * layout.padded()];
+    layout.to_panels(&b.view(), &mut data).unwrap();
+    let panels = Panels::new(&data, k, layout).unwrap();
+    for c in 0..n {
+        assert!(panels.column(c).iter().eq((0..k).map(|r| b_copy[r * n + c])));
+    }
+}
+
+/// Each operation on a few small operands: what Miri, a thousand times slower than a processor, has time for.
+#[test]
+fn small_operands() {
+    for (i, rows) in [Stride::Repeated, Stride::Short(1), Stride::Gap(2)].into_iter().enumerate() {
+        for level in levels() {
+            let queries = [1, 6, 9][i];
+            let [bias, mask] = [Some(rows), (i > 0).then_some(Stride::Repeated)];
+            Head { channels: [3, 5], keys: 7, queries, q: rows, bias, mask, panels: Some(4) }.check(level);
+        }
+        check_packed_product([9, 3, [1, 7, 19][i]], rows, [[0, 1], [1, 9], [4, 1]][i], i + 1);
+        check_norm_and_features([5, [1, 6, 9][i]], rows, 3);
+        check_softmax([5, [1, 6, 9][i]]);
+        check_product_and_copies([5, 3, [1, 7, 19][i]], [[0, 2], [1, 5], [3, 1]][i], [[1, 3], [2, 2], [21, 1]][i]);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
@@ -195,83 +286,24 @@ proptest! {
 
     #[test]
     fn packed_products_on_views(
-        [m, k, n] in [1_usize..40, 1..20, 1..65], rows in strides(), weight in [0_usize..9, 0..9], epilogue in 0_usize..4,
+        shape in [1_usize..40, 1..20, 1..65], rows in strides(), weight in [0_usize..9, 0..9], epilogue in 0_usize..4,
     ) {
-        let (a, b) = (Operand::with_strides([m, k], weight, 1), Operand::new([k, n], rows, 2));
-        let mut buffer = vec![f32::NAN; PackedMatrix::<f32>::packed_len(m, k)];
-        let packed = PackedMatrix::pack(&a.view(), &mut buffer).unwrap();
-        let mut buffer = vec![0.0; PackedMatrix::<f32>::packed_len(m, k)];
-        let of_copy = PackedMatrix::pack(&plain(&a.copy(), [m, k]), &mut buffer).unwrap();
-        let bias = paint(m, 3);
-        let copy = b.copy();
-        for level in levels() {
-            let run = |a: &PackedMatrix, b: View| {
-                result([m, n], |out, _| {
-                    // A residual is the one epilogue that reads what the output held.
-                    let rows = if epilogue == 3 { m } else { 0 };
-                    (0..rows).for_each(|r| out.row_mut(r).unwrap().fill(r as f32));
-                    let residual = Epilogue::Residual { bias: &bias, scale: 0.5 };
-                    let epilogues = [Epilogue::Store, Epilogue::Bias(&bias), Epilogue::BiasGelu(&bias), residual];
-                    packed_matmul(level, a, &b, epilogues[epilogue], out)
-                })
-            };
-            prop_assert!(run(&packed, b.view()) == run(&of_copy, plain(&copy, [k, n])), "{level}");
-        }
+        check_packed_product(shape, rows, weight, epilogue);
     }
 
     #[test]
-    fn norms_and_features_on_views([channels, tokens] in [1_usize..40, 1..65], rows in strides(), features in 1_usize..20) {
-        let x = Operand::new([channels, tokens], rows, 1);
-        let copy = x.copy();
-        let (gamma, beta) = (paint(channels, 2), paint(channels, 3));
-        let mut buffer = vec![0.0; PackedMatrix::<f32>::packed_len(features, channels)];
-        let w = PackedMatrix::pack(&plain(&paint(features * channels, 4), [features, channels]), &mut buffer).unwrap();
-        for level in levels() {
-            let norm = |x: View| result(x.shape(), |out, _| layer_norm(level, &x, &gamma, &beta, 1e-6, out));
-            prop_assert!(norm(x.view()) == norm(plain(&copy, x.shape)), "{level}");
-            let random = |x: View| result([features, tokens], |out, _| random_features(level, &w, &x, out));
-            prop_assert!(random(x.view()) == random(plain(&copy, x.shape)), "{level}");
-        }
+    fn norms_and_features_on_views(shape in [1_usize..40, 1..65], rows in strides(), features in 1_usize..20) {
+        check_norm_and_features(shape, rows, features);
     }
 
     #[test]
-    fn softmax_through_views([keys, queries] in [1_usize..40, 1..65]) {
-        let scores = paint(keys * queries, 1);
-        for level in levels() {
-            let weights = result([keys, queries], |out, _| {
-                to_contiguous(&plain(&scores, [keys, queries]), out)?;
-                softmax(level, out)
-            });
-            let mut expected = scores.clone();
-            softmax(level, &mut ViewMut::new(&mut expected, keys, queries).unwrap()).unwrap();
-            prop_assert!(weights == same_nan(&expected), "{level}");
-        }
+    fn softmax_through_views(shape in [1_usize..40, 1..65]) {
+        check_softmax(shape);
     }
 
-    /// Small whole numbers, whose products have no rounding: the product may be gathered or handed to `matrixmultiply`.
     #[test]
-    fn products_and_copies_of_any_strides([m, k, n] in [1_usize..40, 1..40, 1..65], a in [0_usize..9, 0..9], b in [0_usize..9, 0..9]) {
-        let whole = |mut x: Operand| {
-            x.data.iter_mut().for_each(|x| *x = (*x * 8.0).round());
-            x
-        };
-        let (a, b) = (whole(Operand::with_strides([m, k], a, 1)), whole(Operand::with_strides([k, n], b, 2)));
-        let (a_copy, b_copy) = (a.copy(), b.copy());
-        let sum = |i: usize| (0..k).map(|p| a_copy[i / n * k + p] * b_copy[p * n + i % n]).sum();
-        let expected: Vec<f32> = (0..m * n).map(sum).collect();
-        for level in levels() {
-            let found = result([m, n], |out, _| matmul(level, &a.view(), &b.view(), out));
-            let found: Vec<f32> = found.into_iter().map(f32::from_bits).collect();
-            prop_assert_eq!(&found, &expected, "{}", level);
-        }
-        prop_assert!(result([k, n], |out, _| to_contiguous(&b.view(), out)) == same_nan(&b_copy));
-        let layout = Level::PORTABLE.panels(n);
-        let mut data = vec![f32::NAN; k * layout.padded()];
-        layout.to_panels(&b.view(), &mut data).unwrap();
-        let panels = Panels::new(&data, k, layout).unwrap();
-        for c in 0..n {
-            prop_assert!(panels.column(c).iter().eq((0..k).map(|r| b_copy[r * n + c])));
-        }
+    fn products_and_copies_of_any_strides(shape in [1_usize..40, 1..40, 1..65], a in [0_usize..9, 0..9], b in [0_usize..9, 0..9]) {
+        check_product_and_copies(shape, a, b);
     }
 }
 
