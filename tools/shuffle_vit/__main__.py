@@ -10,13 +10,16 @@ import torch
 from safetensors import SafetensorError
 
 from . import add_channel_shuffle, build, export, named
+from .convert import convert
 from .exporting import DTYPES
 from .registry import MODELS
 from .trained import load_trained
+from .transformers_models import open_model
 
 EXAMPLES = """examples:
   python -m shuffle_vit export --timm deit_tiny_patch16_224 deit_tiny.safetensors
   python -m shuffle_vit export --timm swin_tiny_patch4_window7_224 --random --seed 7 --shuffle shuffled.safetensors
+  python -m shuffle_vit export --transformers facebook/deit-tiny-patch16-224 deit_tiny.safetensors
   python -m shuffle_vit export --checkpoint 71.7_T2T_ViT_7.pth.tar --arch t2t_vit_7 --dtype f16 t2t_vit_7.safetensors
   python -m shuffle_vit export --checkpoint checkpoint.pth --arch shuffle_deit_tiny --ema --labels names.txt mine.safetensors
 
@@ -40,11 +43,18 @@ def arguments():
         epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     source = command.add_mutually_exclusive_group(required=True)
-    source.add_argument("--timm", metavar="NAME", help="a DeiT or Swin of timm with its pretrained weights, downloaded")
+    source.add_argument(
+        "--timm", metavar="NAME",
+        help="a plain ViT (ViT, DeiT, DINOv2) or Swin of timm with its pretrained weights, downloaded; local-dir:FOLDER reads a"
+        " folder that timm saved",
+    )  # fmt: skip
+    source.add_argument(
+        "--transformers", metavar="NAME", help="a ViT, DeiT, Swin or DINOv2 of transformers: a folder, or a name on the hub"
+    )
     source.add_argument("--arch", choices=MODELS, metavar="NAME", help=f"a built-in model: {', '.join(MODELS)}")
     command.add_argument(
         "--checkpoint", type=Path, metavar="FILE",
-        help="the weights of --arch: a .pth of DeiT, yitu's T2T-ViT, Microsoft's Swin or your own training, or a .safetensors",
+        help="the weights of --arch or --timm: a .pth of DeiT, yitu's T2T-ViT, Microsoft's Swin or your own training, or a .safetensors",
     )  # fmt: skip
     command.add_argument("--ema", action="store_true", help="take the checkpoint's moving average of the weights")
     command.add_argument("--random", action="store_true", help="random weights in place of trained ones")
@@ -57,11 +67,17 @@ def arguments():
         "--depths", type=depths, metavar="N,N,..", help="with --shuffle: keep so many blocks of a Swin's stages, as 2,2,5,2"
     )
     command.add_argument("--labels", type=Path, metavar="FILE", help="text file with a class name a line, in their order")
+    command.add_argument(
+        "--fold-layer-scale", action="store_true",
+        help="multiply LayerScale into the layers in front of it, for programs that do not have it",
+    )  # fmt: skip
     command.add_argument("--dtype", choices=DTYPES, default="f32", help="of the weights in the file (default f32)")
     command.add_argument("output", type=Path, metavar="OUT", help="the .safetensors file to write")
     args = parser.parse_args()
-    if args.timm and args.checkpoint:
-        command.error("--checkpoint goes with --arch, which says what its tensors belong to")
+    if args.transformers and args.checkpoint:
+        command.error("--checkpoint goes with --arch or --timm, which say what its tensors belong to")
+    if args.checkpoint and args.random:
+        command.error("--checkpoint has the weights, --random draws them: give one of the two")
     if args.arch and (args.checkpoint is None) != args.random:
         command.error("--arch needs either --checkpoint FILE or --random")
     if args.ema and not args.checkpoint:
@@ -90,24 +106,47 @@ def unknown_in_timm(name):
 def from_timm(name, random):
     import timm
 
-    if random:
-        return timm.create_model(name)
+    if random or name.startswith("local-dir:"):
+        return timm.create_model(name, pretrained=not random)
     print(f"{name}: fetching timm's weights (--random does without)", file=sys.stderr)
     try:
         return timm.create_model(name, pretrained=True)
     except Exception as error:  # of the network, of the hub, of the file: each library has its own
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise Failed(
-            f"cannot get timm's weights of {name}: {reason}\n"
-            "  without internet, --random gives random weights, and --checkpoint FILE --arch NAME takes a file that is here"
-        ) from error
+        raise not_fetched("timm's", name, error) from error
+
+
+def from_transformers(name, random):
+    """A model of transformers as one of this package, with the preparation that lies beside it."""
+    if not Path(name).is_dir():
+        print(f"{name}: fetching it from the hub", file=sys.stderr)
+    try:
+        model, processor = open_model(name, random)
+    except ImportError as error:
+        raise Failed(f"--transformers needs the package transformers: pip install transformers ({error})") from error
+    except ValueError:
+        raise
+    except Exception as error:  # as above
+        raise not_fetched("transformers'", name, error) from error
+    return convert(model, processor)
+
+
+def not_fetched(whose, name, error):
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return Failed(
+        f"cannot get {whose} weights of {name}: {reason}\n"
+        "  without internet, --random gives random weights, and --checkpoint FILE --arch NAME takes a file that is here"
+    )
 
 
 def source(args):
     torch.manual_seed(args.seed)
+    if args.checkpoint:
+        return load_trained(args.checkpoint, args.arch or f"timm:{args.timm}", args.ema)
     if args.timm:
         return from_timm(args.timm, args.random)
-    return build(named(args.arch)) if args.random else load_trained(args.checkpoint, args.arch, args.ema)
+    if args.transformers:
+        return from_transformers(args.transformers, args.random)
+    return build(named(args.arch))
 
 
 def run(args):
@@ -122,7 +161,7 @@ def run(args):
             "the module is in; blocks kept their weights, and what doubled is fresh (embedding, tokens, positions, norm, head,"
             " downsampling): train the model before its classes mean anything", file=sys.stderr,
         )  # fmt: skip
-    summary = export(model, args.output, labels, args.dtype)
+    summary = export(model, args.output, labels, args.dtype, args.fold_layer_scale)
     print(
         f"{args.output}: {summary['name']}, {summary['params']} parameters, {summary['macs']} MACs, {summary['bytes']} bytes"
     )

@@ -33,14 +33,15 @@ def vit_macs(config):
     config = model.complete(config)
     width = config["dim"] * (2 if config["shuffle"] else 1)
     patches = (config["image_size"] // config["patch_size"]) ** 2
-    heads = class_tokens = 2 if config["distilled"] else 1
-    tokens = patches + class_tokens
+    tokens = patches + sum(count for _, count, _ in model.prefix_of(config))
+    # vectors of `width` that heads read
+    read = 2 if config["distilled"] or config["pool"] == "cls_avg" else 1
     if config["tokens"] == "patch":
         embed = patches * config["patch_size"] ** 2 * config["in_channels"] * width
     else:
         embed = tokens_to_token_macs(config, width)
     blocks = config["depth"] * block_macs(tokens, config["dim"], config["mlp_ratio"], tokens)
-    return embed + blocks + heads * width * config["num_classes"]
+    return embed + blocks + read * width * config["num_classes"]
 
 
 def swin_macs(config):
@@ -48,11 +49,11 @@ def swin_macs(config):
     dim, halves = config["dim"], 2 if config["shuffle"] else 1
     side = config["image_size"] // config["patch_size"]
     total = side**2 * config["patch_size"] ** 2 * config["in_channels"] * dim * halves
-    for stage, depth in enumerate(config["depths"]):
+    for stage, (depth, window) in enumerate(zip(config["depths"], swin.windows(config), strict=True)):
         if stage:
             total += halves * 2 * side**2 * dim**2
             side, dim = side // 2, dim * 2
-        total += depth * block_macs(side**2, dim, config["mlp_ratio"], min(side, config["window"]) ** 2)
+        total += depth * block_macs(side**2, dim, config["mlp_ratio"], min(side, window) ** 2)
     return total + halves * dim * config["num_classes"]
 
 

@@ -8,16 +8,18 @@ import torch
 from .checkpoint import save
 from .convert import convert, require
 from .cost import macs
+from .timm_models import classes
 
 DTYPES = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}
 
 
-def export(model, path, labels=None, dtype="f32"):
-    """Writes a timm DeiT or Swin, or a model of this package, with its `config`; returns name, params, macs and bytes.
+def export(model, path, labels=None, dtype="f32", fold_layer_scale=False):
+    """Writes a model of timm, of transformers or of this package with its `config`; returns name, params, macs and bytes.
 
-    The description is read from the model: dimensions, and what timm knows of image preparation and class names.
-    `labels` are the names of the classes, in the order of the logits (None where one has no name); `[]` leaves them out.
-    `dtype` is `f32`, `f16` or `bf16`.
+    The description is read from the model: dimensions, and what timm knows of image preparation and class names. (For a
+    model of transformers, `convert(model, processor)` takes its preprocessor_config.json along.) `labels` are the names of the classes, in the order of the logits (None where one has no name); `[]` leaves them out.
+    `dtype` is `f32`, `f16` or `bf16`. `fold_layer_scale` multiplies LayerScale into the layers in front of it, for programs
+    that do not have it; the outputs stay the same but for rounding.
 
         shuffle_vit.export(model, "mine.safetensors", labels=["cat", "dog"])
     """
@@ -28,13 +30,15 @@ def export(model, path, labels=None, dtype="f32"):
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder: give the file to write")
     model = convert(model)
-    config = model.config | {"num_classes": len(model.head.weight)}
+    config = model.config | {"num_classes": classes(model.head)}
     if labels is None and len(config.get("labels", ())) != config["num_classes"]:
         config.pop("labels", None)  # the head was replaced
     elif labels is not None:
         config["labels"] = checked(list(labels), config["num_classes"])
     tensors = model.state_dict()
     require(tensors, config, "the model is not what its `config` describes")
+    if fold_layer_scale and config.get("layer_scale"):
+        tensors, config = folded(tensors), config | {"layer_scale": False}
     tensors = {name: finite(name, tensor.detach(), dtype) for name, tensor in tensors.items()}
     try:
         save(path, tensors, config, DTYPES[dtype])
@@ -48,9 +52,21 @@ def export(model, path, labels=None, dtype="f32"):
     }
 
 
-def checked(labels, classes):
-    if labels and len(labels) != classes:
-        raise ValueError(f"{len(labels)} labels for {classes} classes")
+def folded(tensors):
+    """The tensors without `ls1` and `ls2`, which are factors of `attn.proj`'s and `mlp.fc2`'s outputs."""
+    found = {name: tensor for name, tensor in tensors.items() if not name.endswith(".gamma")}
+    for name in tensors.keys() - found.keys():
+        block, scale, _ = name.rsplit(".", 2)
+        layer = f"{block}.{'attn.proj' if scale == 'ls1' else 'mlp.fc2'}"
+        gamma = tensors[name].double()
+        for part, factor in (("weight", gamma.unsqueeze(1)), ("bias", gamma)):
+            found[f"{layer}.{part}"] = (tensors[f"{layer}.{part}"].double() * factor).to(tensors[name].dtype)
+    return found
+
+
+def checked(labels, count):
+    if labels and len(labels) != count:
+        raise ValueError(f"{len(labels)} labels for {count} classes")
     if not all(label is None or isinstance(label, str) for label in labels):
         raise TypeError("labels must be strings, or None where a class has no name")
     return labels

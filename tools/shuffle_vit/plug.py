@@ -10,10 +10,10 @@ KEPT = re.compile(r"(layers\.\d+\.)?blocks\.|tokens_to_token\.attention")
 
 
 def add_channel_shuffle(model, rescale="learned", depths=None):
-    """The shuffled version of a vanilla timm DeiT or Swin, or of a `PlainViT`, `T2TViT` or `Swin`: a new model, to train.
+    """The shuffled version of a vanilla plain ViT or Swin of timm or transformers, or of this package: a new model, to train.
 
-    Blocks keep their weights. Fresh are the layers whose channels double: embedding, class tokens, `pos_embed`, `norm`,
-    heads, and Swin's downsampling, of which there are two, one for each half. `rescale` is `learned` (a scalar in front
+    Blocks keep their weights, LayerScale included. Fresh are the layers whose channels double: embedding, class tokens,
+    registers, `pos_embed`, `norm`, heads, and Swin's downsampling, of which there are two, one for each half. `rescale` is `learned` (a scalar in front
     of each residual, starting at 1), `half` (the constant 0.5) or `none`. `depths` takes only so many of a Swin's blocks,
     the first of each stage: the paper's Swin-Tiny gives one up, `(2, 2, 5, 2)`.
 

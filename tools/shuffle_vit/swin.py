@@ -4,6 +4,8 @@ State dicts carry the names of microsoft/Swin-Transformer, plus `layers.{s}.bloc
 is learned and `layers.{s}.downsample.{norm_1,reduction_1,norm_2,reduction_2}` where the channels are in two halves.
 """
 
+import math
+
 import torch
 from torch import nn
 
@@ -16,13 +18,19 @@ DEFAULTS = {
 REQUIRED = ("dim", "depths", "heads")
 
 
+def windows(config):
+    """The window of each stage; `window` is a number for all, or a list with one for each."""
+    window, stages = config["window"], len(config["depths"])
+    return list(window) if isinstance(window, (list, tuple)) else [window] * stages
+
+
 def fits(config, image_size):
     """Whether every stage's map is whole, and is divided by its window."""
     side, remainder = divmod(image_size, config["patch_size"])
-    for stage in range(len(config["depths"])):
+    for stage, window in enumerate(windows(config)):
         if stage:
             side, remainder = divmod(side, 2)
-        if remainder or side < 1 or side % min(side, config["window"]):
+        if remainder or side < 1 or side % min(side, window):
             return False
     return True
 
@@ -30,7 +38,7 @@ def fits(config, image_size):
 def nearest_sizes(config):
     """The largest image size below and the smallest above `image_size` that fit."""
     size = config["image_size"]
-    step = config["patch_size"] * 2 ** (len(config["depths"]) - 1) * config["window"]
+    step = config["patch_size"] * 2 ** (len(config["depths"]) - 1) * math.lcm(*windows(config))
     below = (s for s in range(size - 1, 0, -1) if fits(config, s))
     above = (s for s in range(size + 1, size + step + 1) if fits(config, s))
     return [s for s in (next(below, None), next(above, None)) if s]
@@ -44,6 +52,8 @@ def complete(config):
         raise ValueError(f"config lacks {', '.join(missing)}")
     if len(config["depths"]) != len(config["heads"]):
         raise ValueError(f"{len(config['depths'])} depths but {len(config['heads'])} heads: one of each for every stage")
+    if len(windows(config)) != len(config["depths"]):
+        raise ValueError(f"{len(config['window'])} windows for {len(config['depths'])} stages: one number, or one for each")
     for stage, heads in enumerate(config["heads"]):
         if (config["dim"] << stage) % heads:
             raise ValueError(f"{heads} heads do not divide dim {config['dim'] << stage} of stage {stage}")
@@ -146,7 +156,7 @@ class Stage(nn.Module):
     def __init__(self, config, stage, side):
         super().__init__()
         dim, heads, depths = config["dim"] << stage, config["heads"][stage], config["depths"]
-        window = min(side, config["window"])
+        window = min(side, windows(config)[stage])
         self.blocks = nn.ModuleList()
         for i in range(depths[stage]):
             block = Block(config | {"dim": dim, "heads": heads})
@@ -187,7 +197,8 @@ class Swin(nn.Module):
         self.patch_embed = NormedPatchEmbed(config["in_channels"], width, config["patch_size"], eps)
         self.layers = nn.ModuleList(Stage(config, stage, side >> stage) for stage in range(stages))
         self.norm = nn.LayerNorm(width << (stages - 1), eps=eps)
-        self.head = nn.Linear(width << (stages - 1), config["num_classes"])
+        classes = config["num_classes"]
+        self.head = nn.Linear(width << (stages - 1), classes) if classes else nn.Identity()
         self.initialise()
 
     def initialise(self):
@@ -202,7 +213,7 @@ class Swin(nn.Module):
                     nn.init.zeros_(module.bias)
 
     def forward(self, images, taps=None):
-        """Logits `[B, classes]`; a list given as `taps` receives the tokens after each stage, before merging."""
+        """Logits `[B, classes]`, without a head the features; `taps`, a list, receives each stage's tokens, before merging."""
         x = self.patch_embed(images)
         for layer in self.layers:
             x = layer(x, taps)

@@ -1,4 +1,4 @@
-"""Weights out of the files that PyTorch training leaves: DeiT's, yitu's T2T-ViT's, Microsoft's Swin's, and one's own."""
+"""Weights out of the files that PyTorch training leaves: timm's, yitu's T2T-ViT's, Microsoft's Swin's, and one's own."""
 
 import argparse
 import math
@@ -7,31 +7,56 @@ from pathlib import Path
 
 import torch
 
+from . import preparation, timm_models
 from .checkpoint import read_tensors
-from .convert import imagenet_names, require
+from .convert import require
+from .model import DEFAULTS, prefix_of
 from .names import public_names
+from .preparation import imagenet_names
 from .registry import build, named
 
 # what training scripts call the weights, and their exponential moving average, in the file that they save
 WEIGHTS = ("state_dict", "model")
 AVERAGED = ("state_dict_ema", "model_ema", "ema")
+# timm's names of built-in models, which say how their images are prepared
+TIMM = {
+    "deit_tiny": "deit_tiny_patch16_224", "deit_tiny_distilled": "deit_tiny_distilled_patch16_224",
+    "deit_small": "deit_small_patch16_224", "deit_small_distilled": "deit_small_distilled_patch16_224",
+    "swin_tiny": "swin_tiny_patch4_window7_224",
+}  # fmt: skip
 
 
 def load_trained(path, arch, ema=False):
-    """The model `arch` (a built-in name) with the weights of a .pth or .safetensors file.
+    """A model with the weights of a .pth or .safetensors file; `arch` is a built-in name, or timm's behind `timm:`.
 
-    Classes, channels and sizes are read from the tensors. 1000 classes are taken for ImageNet's.
+    Classes, channels and sizes are read from the tensors. 1000 classes are taken for ImageNet's. Images are prepared as
+    timm does for its model of that name.
     """
     tensors = public_names(read_weights(path, ema))
-    config = fitted(named(arch), tensors)
+    config = fitted(described(arch), tensors)
     require(tensors, config, f"{path} does not hold a {arch}")
     if config["num_classes"] == 1000:
         config["labels"] = imagenet_names()
-    if config["arch"] == "swin":
-        config["crop_pct"] = 0.875  # Microsoft evaluates at 256/224
+    else:
+        config.pop("labels", None)
     model = build(config)
     model.load_state_dict(tensors)
     return model.eval()
+
+
+def described(arch):
+    """The configuration of a built-in model or of timm's, image preparation included where timm has the model."""
+    plain = arch.removeprefix("timm:")
+    known = named(arch) if plain == arch else {}
+    name = TIMM.get(arch.removeprefix("shuffle_")) if known else plain
+    if name is None:
+        return known
+    import timm
+
+    with torch.device("meta"):
+        model = timm.create_model(name)
+    config = timm_models.configuration(model)
+    return config | preparation.from_timm(model.pretrained_cfg, config) | known
 
 
 def read_weights(path, ema=False):
@@ -73,7 +98,7 @@ def unpickle(path):
 
 
 def fitted(config, tensors):
-    """The configuration of a built-in model with the sizes that the tensors have."""
+    """The configuration with the sizes that the tensors have."""
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     config = dict(config)
     if "head.weight" in shapes:
@@ -83,11 +108,12 @@ def fitted(config, tensors):
     if len(kqv := shapes.get("tokens_to_token.attention1.norm1.weight", ())) == 1:
         config["in_channels"] = kqv[0] // 49  # of unfolded 7 x 7 pixels
     if len(positions := shapes.get("pos_embed", ())) == 3:
-        patches = positions[1] - (2 if config.get("distilled") else 1)
-        config["image_size"] = math.isqrt(max(patches, 0)) * config.get("patch_size", 16)
-    table = shapes.get("layers.0.blocks.0.attn.relative_position_bias_table", ())
-    if len(table) == 2:
-        config["window"] = (math.isqrt(table[0]) + 1) // 2
-        # each of these windows is an image that fits: 7 at 224, 12 at 384; other sizes are not in the tensors
-        config["image_size"] = config["window"] * 32
+        in_front = sum(count for _, count, embedded in prefix_of(DEFAULTS | config) if embedded)
+        config["image_size"] = math.isqrt(max(positions[1] - in_front, 0)) * config.get("patch_size", 16)
+    stages = range(len(config.get("depths", ())))
+    tables = [shapes.get(f"layers.{s}.blocks.0.attn.relative_position_bias_table", ()) for s in stages]
+    windows = [(math.isqrt(table[0]) + 1) // 2 for table in tables if len(table) == 2]
+    if windows and len(set(windows)) == 1:
+        # such a window and an image of 32 times its size go together: 7 and 224, 12 and 384; the tensors do not say it
+        config["window"], config["image_size"] = windows[0], windows[0] * 32
     return config
