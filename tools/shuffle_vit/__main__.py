@@ -19,6 +19,7 @@ from .transformers_models import open_model
 EXAMPLES = """examples:
   python -m shuffle_vit export --timm deit_tiny_patch16_224 deit_tiny.safetensors
   python -m shuffle_vit export --timm swin_tiny_patch4_window7_224 --random --seed 7 --shuffle shuffled.safetensors
+  python -m shuffle_vit export --timm vit_small_patch14_dinov2 --resize-positions 224 dinov2_small.safetensors
   python -m shuffle_vit export --transformers facebook/deit-tiny-patch16-224 deit_tiny.safetensors
   python -m shuffle_vit export --checkpoint 71.7_T2T_ViT_7.pth.tar --arch t2t_vit_7 --dtype f16 t2t_vit_7.safetensors
   python -m shuffle_vit export --checkpoint checkpoint.pth --arch shuffle_deit_tiny --ema --labels names.txt mine.safetensors
@@ -56,6 +57,9 @@ def arguments():
         "--checkpoint", type=Path, metavar="FILE",
         help="the weights of --arch or --timm: a .pth of DeiT, yitu's T2T-ViT, Microsoft's Swin or your own training, or a .safetensors",
     )  # fmt: skip
+    command.add_argument(
+        "--resize-positions", type=int, metavar="SIZE", help="with --timm: for images of SIZE pixels, as timm resamples positions"
+    )
     command.add_argument("--ema", action="store_true", help="take the checkpoint's moving average of the weights")
     command.add_argument("--random", action="store_true", help="random weights in place of trained ones")
     command.add_argument("--seed", type=int, default=0, help="of random weights and of fresh layers (default 0)")
@@ -80,6 +84,8 @@ def arguments():
         command.error("--checkpoint has the weights, --random draws them: give one of the two")
     if args.arch and (args.checkpoint is None) != args.random:
         command.error("--arch needs either --checkpoint FILE or --random")
+    if args.resize_positions and (not args.timm or args.checkpoint):
+        command.error("--resize-positions goes with --timm and its weights; the program has a flag of that name for files")
     if args.ema and not args.checkpoint:
         command.error("--ema goes with --checkpoint")
     if (args.rescale or args.depths) and not args.shuffle:
@@ -103,14 +109,15 @@ def unknown_in_timm(name):
     return f"timm has no model {name!r}" + (f"; it has {', '.join(near)}" if near else "")
 
 
-def from_timm(name, random):
+def from_timm(name, random, size=None):
     import timm
 
+    options = {"img_size": size} if size else {}
     if random or name.startswith("local-dir:"):
-        return timm.create_model(name, pretrained=not random)
+        return timm.create_model(name, pretrained=not random, **options)
     print(f"{name}: fetching timm's weights (--random does without)", file=sys.stderr)
     try:
-        return timm.create_model(name, pretrained=True)
+        return timm.create_model(name, pretrained=True, **options)
     except Exception as error:  # of the network, of the hub, of the file: each library has its own
         raise not_fetched("timm's", name, error) from error
 
@@ -143,7 +150,7 @@ def source(args):
     if args.checkpoint:
         return load_trained(args.checkpoint, args.arch or f"timm:{args.timm}", args.ema)
     if args.timm:
-        return from_timm(args.timm, args.random)
+        return from_timm(args.timm, args.random, args.resize_positions)
     if args.transformers:
         return from_transformers(args.transformers, args.random)
     return build(named(args.arch))

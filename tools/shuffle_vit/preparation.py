@@ -33,8 +33,10 @@ def known(value, key, values):
 
 def class_names(source, count):
     """A model whose head was replaced by one of another size has no class names."""
-    if source.get("label_names") and len(source["label_names"]) == count:
-        return list(source["label_names"])
+    names = source.get("label_names")
+    if names and len(names) == count:
+        # JSON's keys are strings
+        return [names[key] for key in sorted(names, key=int)] if isinstance(names, dict) else list(names)
     return imagenet_names() if source.get("num_classes") == count == 1000 else None
 
 
