@@ -17,8 +17,8 @@ use crate::outcome::Outcome;
 
 /// Classify images with tiny vision transformers that have the channel-shuffle module.
 ///
-/// A model trained on Fashion-MNIST is inside the program; other models are safetensors files as PyTorch and timm
-/// export them, packed or not.
+/// A model trained on Fashion-MNIST is inside the program. Other models are safetensors files as timm, transformers and
+/// PyTorch write them, folders as the Hugging Face hub has them, or packed files.
 #[derive(Debug, Parser)]
 #[command(
     name = "shuffle-vit",
@@ -26,10 +26,11 @@ use crate::outcome::Outcome;
     after_help = "\
 Examples:
   shuffle-vit classify samples/sneaker.png
+  shuffle-vit eval --model tiny.safetensors photos/validation
   shuffle-vit bench --arch deit_tiny --threads 1
   shuffle-vit COMMAND --help    flags and examples of a command
 
-Exit codes: 0 done, 1 something failed (stderr says what), 2 wrong usage."
+Exit codes: 0 success, 1 failure (standard error says what failed), 2 wrong usage."
 )]
 pub(crate) struct Program {
     #[command(subcommand)]
@@ -53,7 +54,7 @@ pub(crate) enum Command {
     Table(table::TableArgs),
     /// Write a checkpoint with seeded random weights
     ExportRandom(export_random::ExportRandomArgs),
-    /// Write a checkpoint as a packed file, which starts at once: it is mapped and runs where it lies
+    /// Convert a checkpoint to a packed file, which needs no conversion when a program starts
     Pack(pack::PackArgs),
     /// Measure a model's accuracy on labelled images: top-1, top-5 and a confusion matrix
     Eval(eval::EvalArgs),

@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::text::shown;
+
 /// Most bytes that a header may announce; Fashion-MNIST's larger file has 47 MB.
 const MAX_BYTES: u64 = 1 << 30;
 
@@ -52,14 +54,14 @@ pub(crate) fn read_pair(path: &Path) -> Result<(IdxImages, Vec<u8>)> {
     ensure!(
         found == expected,
         "{}: has {found} labels for the {expected} images beside it, expected one each",
-        beside.display()
+        shown(&beside)
     );
     Ok((images, labels))
 }
 
 /// The path in front of what is wrong with it.
 fn named<T>(path: &Path, read: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
-    read(path).with_context(|| path.display().to_string())
+    read(path).with_context(|| shown(path))
 }
 
 fn read_images(path: &Path) -> Result<IdxImages> {
@@ -87,7 +89,7 @@ fn labels_beside(images: &Path) -> Result<PathBuf> {
     match (same.exists(), other.exists()) {
         (true, _) => Ok(same),
         (false, true) => Ok(other),
-        (false, false) => bail!("its labels are missing, expected them in {}", same.display()),
+        (false, false) => bail!("its labels are missing, expected them in {}", shown(&same)),
     }
 }
 
@@ -155,6 +157,14 @@ fn describe(header: &[u8], magic: [u8; 4]) -> String {
         [0, 0, 8, 1, ..] => "holds IDX labels".into(),
         [0, 0, 8, 3, ..] => "holds IDX images".into(),
         [0, 0, 8, dims, ..] => format!("is an IDX file of {dims} dimensions"),
+        _ if header.starts_with(b"version http") => {
+            "is a Git LFS pointer, which stands for a file that `git lfs pull` fetches".into()
+        }
+        [b'<', b'!' | b'h' | b'H', ..] => "is a web page (HTML)".into(),
+        [b'P', b'K', 3, 4, ..] => "is a zip archive".into(),
+        [0x89, b'P', b'N', b'G', ..] | [0xFF, 0xD8, 0xFF, ..] | [b'R', b'I', b'F', b'F', ..] => {
+            "is a single image, as `classify` takes it".into()
+        }
         [0, 0, 9 | 11..=14, ..] => format!("is an IDX file of type {:02x}, not unsigned bytes", header[2]),
         _ => format!("begins with {}", hex(&header[..header.len().min(4)])),
     }

@@ -13,6 +13,9 @@ use crate::walk::{self, Skipped};
 /// What stands for standard input.
 const STDIN: &str = "-";
 
+/// Its name as a file, on systems that have one.
+const STDIN_FILE: &str = "/dev/stdin";
+
 /// One picture.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Picture {
@@ -23,13 +26,17 @@ pub(crate) enum Picture {
 impl Picture {
     /// As the command line names it.
     pub fn name(&self) -> String {
-        self.path().unwrap_or(Path::new(STDIN)).to_string_lossy().into_owned()
+        match self {
+            Self::File(path) => path.to_string_lossy().into_owned(),
+            Self::Stdin => STDIN.into(),
+        }
     }
 
-    pub fn path(&self) -> Option<&Path> {
+    /// The file that is read.
+    pub fn source(&self) -> &Path {
         match self {
-            Self::File(path) => Some(path),
-            Self::Stdin => None,
+            Self::File(path) => path,
+            Self::Stdin => Path::new(STDIN_FILE),
         }
     }
 

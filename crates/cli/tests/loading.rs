@@ -114,6 +114,31 @@ fn preparation_is_said_by_flags() {
     assert!(stderr.starts_with("warning: ") && stderr.contains("mean"), "{stderr}");
 }
 
+/// Half black, half white: the centre has both, whether the sides are resized alike or not; the edges say which.
+#[test]
+fn crop_modes_and_keys_are_set() {
+    let program = Program::new();
+    program.small_model("small.safetensors");
+    let wide: Vec<u8> = (0..32 * 8).map(|i| if (8..24).contains(&(i % 32)) { 255 } else { 0 }).collect();
+    program.write("wide.png", &grey_png(32, 8, &wide));
+    let dump = |flags: &[&str]| {
+        let args = ["classify", "wide.png", "--model", "small.safetensors", "--resize", "8", "--dump-input", "in"];
+        let flags = [&["--set", "mean=[0,0,0]", "--set", "std=[1,1,1]", "--set", "interpolation=nearest"], flags];
+        program.success(&[&args[..], &flags.concat()].concat());
+        tensor(&program.path("in"), "image")[..8].to_vec()
+    };
+    assert_eq!(dump(&[]), [1.0; 8]);
+    assert_eq!(dump(&["--crop-mode", "center"]), [1.0; 8]);
+    let squashed = [0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0];
+    assert_eq!(dump(&["--crop-mode", "squash"]), squashed);
+    assert_eq!(dump(&["--set", "crop_mode=squash"]), squashed);
+    let named = ["eval", "nowhere", "--model", "small.safetensors", "--set"];
+    assert!(program.failure(2, &[&named[..], &["depth=3"]].concat()).contains("`depth`"));
+    program.success(&["pack", "small.safetensors", "named.packed", "--set", "name=mine", "--crop-mode", "squash"]);
+    let shown = program.stdout(&["inspect", "named.packed"]);
+    assert!(shown.starts_with("mine: ") && shown.contains("both sides to 8 "), "{shown}");
+}
+
 #[test]
 fn preparation_that_cannot_be_is_wrong_usage() {
     let program = Program::new();
@@ -133,6 +158,10 @@ fn preparation_that_cannot_be_is_wrong_usage() {
         (&["--crop-pct", "0"], ["--crop-pct", "above 0"]),
         (&["--crop-pct", "1", "--resize", "9"], ["--crop-pct", "--resize"]),
         (&["--resize", "0"], ["--resize", "whole number"]),
+        (&["--crop-mode", "border"], ["--crop-mode", "center or squash"]),
+        (&["--set", "dim=8"], ["`dim`", "mean or std"]),
+        (&["--set", "mean=[0,0,0]", "--mean", "0,0,0"], ["mean", "set it once"]),
+        (&["--set", "std=[1,1,1]", "--set", "std=1"], ["std", "set it once"]),
         (&["--interpolation", "lanczos"], ["--interpolation", "bicubic, bilinear or nearest"]),
     ] {
         let error = classify(2, flags);

@@ -57,6 +57,25 @@ fn an_input_is_never_written() {
     refused(&program, &["pack", "nowhere"], &["./nowhere"]);
 }
 
+/// A file that is open as standard input or output is one of the files that are read or written.
+#[test]
+#[cfg(target_os = "linux")]
+fn an_input_that_is_open_is_never_written() {
+    let program = workshop();
+    let before = contents(&program.path(""));
+    let opened = |name: &str| fs::OpenOptions::new().read(true).append(true).open(program.path(name)).unwrap();
+    let refused = |command: &mut std::process::Command| {
+        let done = done(command.stderr(std::process::Stdio::piped()).output().unwrap());
+        assert_eq!(done.code, 2, "{}", done.stderr);
+        assert!(done.stderr.contains("is read by this command under the name"), "{}", done.stderr);
+        assert_eq!(contents(&program.path("")), before);
+    };
+    let mut classify = program.command(&["classify", "-", "--dump-input", "bag.png"]);
+    refused(classify.stdin(opened("bag.png")));
+    let run = ["run", "--model", "small.safetensors", "--input", "in.safetensors", "--output", "/dev/stdout"];
+    refused(program.command(&run).stdout(opened("in.safetensors")));
+}
+
 #[test]
 #[cfg(unix)]
 fn an_input_by_another_name_is_never_written() {

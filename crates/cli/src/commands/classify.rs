@@ -24,10 +24,10 @@ const MAX_CLASS_WIDTH: usize = 40;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-An image is a PNG, JPEG or WebP file, a folder of such files, or - for standard input. Of a folder every image is taken, \
-sorted by name; what is none is skipped and counted on standard error. An image that cannot be used is reported there, \
-the others are classified, and the exit code is 1. Lines appear as images are done. The milliseconds are those of the \
-model, without reading and resizing the image.
+An image is a PNG, JPEG or WebP file, a folder of such files, or - for standard input. The images of a folder are taken \
+in the order of their names; other files in it are skipped and counted on standard error. An image that cannot be used \
+is reported there, the others are classified, and the exit code is 1. A line appears as soon as its image is done. The \
+milliseconds are those of the model, without reading and preparing the image.
 
 Examples:
   shuffle-vit classify samples/sneaker.png
@@ -35,7 +35,7 @@ Examples:
   shuffle-vit classify -r samples --json-lines
   shuffle-vit classify - < samples/bag.png
   shuffle-vit classify --model deit_tiny.safetensors --arch deit_tiny samples
-  shuffle-vit classify --model vit.safetensors --mean 0.5,0.5,0.5 --std 0.5,0.5,0.5 --labels names.txt samples
+  shuffle-vit classify --model vit.safetensors --mean 0.5,0.5,0.5 --std 0.5,0.5,0.5 samples
   shuffle-vit classify --dump-input input.safetensors samples/bag.png
 
 JSON: [{\"image\", \"top\": [{\"index\", \"label\", \"probability\"}], \"ms\"}]; a class without a name has the label null. \
@@ -45,7 +45,8 @@ pub(crate) struct ClassifyArgs {
     #[arg(required = true, value_name = "IMAGE")]
     pub images: Vec<PathBuf>,
 
-    /// Checkpoint (safetensors) or packed file [default: the model inside the program, trained on Fashion-MNIST]
+    /// Checkpoint (safetensors), folder of the Hugging Face hub, or packed file [default: the model inside the program,
+    /// trained on Fashion-MNIST]
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
 
@@ -67,7 +68,7 @@ pub(crate) struct ClassifyArgs {
     #[command(flatten)]
     pub output: OutputArgs,
 
-    /// Print a JSON object a line, as images are done
+    /// Print a JSON object on a line of its own for each image, as soon as it is done
     #[arg(long, conflicts_with = "json")]
     pub json_lines: bool,
 
@@ -138,7 +139,7 @@ fn create_dump(args: &ClassifyArgs, pictures: &Pictures) -> Result<Option<weight
     let Some(path) = &args.dump_input else { return Ok(None) };
     let model = args.model.as_deref().map(models::files_of).unwrap_or_default();
     let inputs = model.iter().chain(&args.preparation.labels).map(PathBuf::as_path);
-    output::create(path, inputs.chain(pictures.list.iter().filter_map(Picture::path))).map(Some)
+    output::create(path, inputs.chain(pictures.list.iter().map(Picture::source))).map(Some)
 }
 
 struct Classifier<'a> {

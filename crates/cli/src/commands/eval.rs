@@ -22,13 +22,21 @@ use crate::{buffer, diagnostics, models};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-DATA is a folder with a folder of images for each class, called like the model's labels (case and punctuation do not \
-matter); if the model has no labels, the sorted folders are the classes in order. Or DATA is an IDX images file, whose \
-labels lie beside it under the same name with labels-idx1 in place of images-idx3; either may end in .gz.
+DATA is a folder with a folder of images for each class, or an IDX images file.
+
+Class folders are matched with the model's labels. Case and punctuation do not matter, nor how letters with marks are \
+encoded. If no folder is called like a label, folders called 0, 1, 2 and so on are the classes of these numbers, and \
+others are the classes in sorted order; a warning says so. Images are also taken from folders inside a class folder. \
+Files that are no images are skipped and counted on standard error. An image that cannot be used is reported there, the \
+others are evaluated, and the exit code is 1.
+
+The labels of an IDX images file are in the file beside it, which has labels-idx1 in place of images-idx3 in its name \
+(labels.idx1 in place of images.idx3). Either may be compressed, as .gz.
 
 Examples:
   shuffle-vit eval t10k-images-idx3-ubyte.gz
   shuffle-vit eval --model tiny.safetensors photos/validation --json
+  shuffle-vit eval --model vit.safetensors --mean 0.5,0.5,0.5 --std 0.5,0.5,0.5 photos/validation
 
 JSON: {\"name\", \"images\", \"failed\", \"top1\", \"top5\", \"labels\", \"confusion\", \"ms_per_image\"}; top1 and top5 are fractions \
 of `images`, those that could be read; confusion[i][j] counts images of class i taken for class j.")]
@@ -37,7 +45,8 @@ pub(crate) struct EvalArgs {
     #[arg(value_name = "DATA")]
     pub data: PathBuf,
 
-    /// Checkpoint (safetensors) or packed file [default: the model inside the program, trained on Fashion-MNIST]
+    /// Checkpoint (safetensors), folder of the Hugging Face hub, or packed file [default: the model inside the program,
+    /// trained on Fashion-MNIST]
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
 

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use clap::{ArgGroup, Args};
 use serde::Serialize;
 use vit::{Config, Family, Level, Rescale, SwinConfig, Tokens, VitConfig};
-use weights::{Description, TensorFile};
+use weights::{CropMode, Description, TensorFile};
 
 use crate::flags::{LevelArgs, LoadingArgs, OutputArgs, PreparationArgs, SettingArgs};
 use crate::models;
@@ -18,8 +18,8 @@ use crate::text::{bytes, grouped, printable, shown};
 
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("subject").required(true).multiple(true).args(["file", "arch"]), after_help = "\
-A file is loaded as the other commands load it, so one that passes here runs there. That checks every value of a \
-checkpoint, and only the header of a packed file; with --verify its values and their checksum as well.
+A file is loaded as the other commands load it, so one that passes here runs there. Every value of a checkpoint is \
+checked then. Of a packed file only the header is checked, unless --verify is given.
 
 Examples:
   shuffle-vit inspect tiny.safetensors
@@ -31,7 +31,7 @@ Examples:
 JSON: {\"name\", \"params\", \"gmacs\", \"layers\": [{\"name\", \"params\", \"macs\"}]}; with --verify also \"checksum\", which a \
 checkpoint shares with the packed file made of it.")]
 pub(crate) struct InspectArgs {
-    /// Checkpoint (safetensors) or packed file
+    /// Checkpoint (safetensors), folder of the Hugging Face hub, or packed file
     #[arg(value_name = "FILE")]
     pub file: Option<PathBuf>,
 
@@ -204,7 +204,11 @@ fn details(rescale: Rescale, pool: &str, qkv_bias: bool, eps: f64) -> String {
 fn preparation(description: &Description) -> String {
     let p = &description.preparation;
     let (mean, std) = (list(&p.mean), list(&p.std));
-    format!("short side to {} ({}), centre {}, mean {mean}, std {std}", p.resize, p.interpolation, p.image_size)
+    let sides = match p.crop_mode {
+        CropMode::Squash => "both sides",
+        _ => "short side",
+    };
+    format!("{sides} to {} ({}), centre {}, mean {mean}, std {std}", p.resize, p.interpolation, p.image_size)
 }
 
 fn list(values: &[f32]) -> String {

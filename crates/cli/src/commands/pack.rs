@@ -1,4 +1,4 @@
-//! `pack`: a checkpoint as a packed file, which runs where it lies.
+//! `pack`: a checkpoint as a packed file, which needs no conversion when it is loaded.
 
 use std::path::PathBuf;
 
@@ -14,23 +14,24 @@ use crate::{models, output};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-OUT is taken wherever a checkpoint is. It holds the weights as they lie in memory and a checksum of them; every value of \
-IN is checked now, and none when OUT is loaded (`inspect --verify OUT` checks the checksum). A later version of this \
-program may order the weights otherwise and ask for IN again, so keep it.
+A packed file is taken wherever a checkpoint is. It holds the weights in the order in which the program uses them, \
+their description, and a checksum. Every value of IN is checked now, and none when OUT is loaded; `inspect --verify OUT` \
+checks the values and the checksum. Keep IN: the format may change between versions, and an old file is rejected with an \
+error.
 
-OUT is written so that nobody may write to it (mode 444), since a running program works on the file itself: overwriting \
-or shortening it in use, which root still can, changes the answers or stops that program (SIGBUS). Replacing it, as \
-`pack`, `mv` and `cp --remove-destination` do, is harmless. A packed file that somebody may write to is read instead of \
-mapped, which takes a few milliseconds longer.
+A packed file is read into memory. With --map the commands map it instead, which starts faster and shares memory between \
+processes. Nobody may change or shorten a mapped file while a program uses it: that would change the answers or end the \
+program (SIGBUS). Replacing it by another file, as `pack` and `mv` do, is harmless.
 
 Examples:
   shuffle-vit pack tiny.safetensors tiny.packed
   shuffle-vit pack timm.safetensors deit_tiny.packed --arch deit_tiny --json
-  shuffle-vit classify --model tiny.packed samples/bag.png
+  shuffle-vit pack vit.safetensors vit.packed --mean 0.5,0.5,0.5 --std 0.5,0.5,0.5 --labels names.txt
+  shuffle-vit classify --map --model tiny.packed samples/bag.png
 
 JSON: {\"output\", \"params\", \"bytes\", \"checksum\"}")]
 pub(crate) struct PackArgs {
-    /// Checkpoint (safetensors)
+    /// Checkpoint (safetensors) or folder of the Hugging Face hub
     #[arg(value_name = "IN")]
     pub input: PathBuf,
 

@@ -13,23 +13,24 @@ use crate::flags::{ComputeArgs, LoadingArgs, OutputArgs, PreparationArgs};
 use crate::outcome::Outcome;
 use crate::report::{Report, Stream};
 use crate::stats::millis_since;
-use crate::text::millis;
+use crate::text::{millis, shown};
 use crate::threads::{Runner, Threads};
 use crate::{buffer, diagnostics, models, output};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-IN holds the F32 tensor `image` [batch, channels, size, size], already normalised. OUT gets `logits` [batch, classes], \
-or `features` [batch, channels] of a model without a head, and, with --taps, `tap.0`, `tap.1`, ...: the tokens after each block, or after each stage of Swin before they are merged, \
-[batch, tokens, channels], class tokens first, channels in logical order. With --taps one thread computes.
+IN holds the F32 tensor `image` [batch, channels, size, size], already normalised. OUT gets `logits` [batch, classes]; \
+a model without a head gives `features` [batch, channels] instead. --taps adds the intermediate outputs `tap.0`, `tap.1` \
+and so on: the tokens after each block, or after each stage of a Swin before they are merged, as [batch, tokens, \
+channels], class tokens first, channels in logical order. It computes on one thread.
 
 Examples:
   shuffle-vit run --model tiny.safetensors --input in.safetensors --output out.safetensors --taps
-  shuffle-vit run --model timm.safetensors --arch deit_tiny --input in.safetensors --output out.safetensors --json
+  shuffle-vit run --model timm.safetensors --arch deit_tiny --input in.safetensors --output out --json
 
 JSON: {\"output\", \"batch\", \"taps\", \"ms\"}; `taps` says how many were written, `ms` is for the whole batch.")]
 pub(crate) struct RunArgs {
-    /// Checkpoint (safetensors) or packed file
+    /// Checkpoint (safetensors), folder of the Hugging Face hub, or packed file
     #[arg(long, value_name = "FILE")]
     pub model: PathBuf,
 
@@ -41,7 +42,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "OUT")]
     pub output: PathBuf,
 
-    /// Also write what every block (Swin: every stage) puts out
+    /// Also write the output of each block (Swin: of each stage)
     #[arg(long)]
     pub taps: bool,
 
@@ -104,7 +105,7 @@ pub(crate) fn execute(args: &RunArgs) -> Result<Outcome> {
 fn batch(path: &Path, file: &TensorFile, config: &Config) -> Result<usize> {
     let Some(info) = file.info("image") else {
         file.tensor("image")?;
-        bail!("{}: has no tensor `image`", path.display());
+        bail!("{}: has no tensor `image`", shown(path));
     };
     let (channels, size) = (config.in_channels(), config.image_size());
     match info.shape[..] {
@@ -114,7 +115,7 @@ fn batch(path: &Path, file: &TensorFile, config: &Config) -> Result<usize> {
         _ => bail!(
             "{}: tensor `image` is {} {:?}, expected F32 [batch, {channels}, {size}, {size}] as the model takes it; \
              prepare the images for this model, or name the model that they were prepared for",
-            path.display(),
+            shown(path),
             info.dtype,
             info.shape
         ),

@@ -6,32 +6,35 @@ use clap::{ArgGroup, Args};
 
 use super::values;
 
+/// Title of these flags in the help. Each flag names it, since clap would put the flags behind a group under its title.
+const HEADING: &str = "About the model's file";
+
 /// What a model's file leaves open: the same flags wherever one is loaded.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "About the model's file")]
 pub(crate) struct LoadingArgs {
     /// Name of the model, if the file does not describe it: built in (`table` lists them), or timm:NAME
-    #[arg(long, value_name = "NAME", value_parser = values::arch)]
+    #[arg(help_heading = HEADING, long, value_name = "NAME", value_parser = values::arch)]
     pub arch: Option<String>,
 
-    /// Which of several models in the file: the one whose tensors' names begin with PREFIX, such as ema.
-    #[arg(long, value_name = "PREFIX")]
+    /// Which of several models in the file: the one whose tensors' names begin with PREFIX, such as `ema.`
+    #[arg(help_heading = HEADING, long, value_name = "PREFIX")]
     pub prefix: Option<String>,
 
     /// Leave out the tensors of these names, in which * stands for any text and ? for a character; may be repeated
-    #[arg(long, value_name = "PATTERN")]
+    #[arg(help_heading = HEADING, long, value_name = "PATTERN")]
     pub ignore: Vec<String>,
 
-    /// Heads of a plain model, if nothing says it: tensors do not show it
-    #[arg(long, value_name = "N", value_parser = values::positive, allow_negative_numbers = true)]
+    /// Number of attention heads of a plain model that has no description; the tensors do not show it
+    #[arg(help_heading = HEADING, long, value_name = "N", value_parser = values::positive, allow_negative_numbers = true)]
     pub heads: Option<u32>,
 
-    /// Resample the positions for images of SIZE pixels, or of as many as the description says (timm's way)
-    #[arg(long, value_name = "SIZE", num_args = 0..=1, require_equals = true, value_parser = values::positive)]
+    /// Resample the positions to images of SIZE pixels, or to the size in the description, as timm does it
+    #[arg(help_heading = HEADING, long, value_name = "SIZE", num_args = 0..=1, require_equals = true, value_parser = values::positive)]
     pub resize_positions: Option<Option<u32>>,
 
-    /// Map a packed file instead of reading it, which starts faster; changing the file meanwhile stops this program
-    #[arg(long)]
+    /// Map the file instead of reading it: a packed file starts faster. If somebody changes the file meanwhile, the answers
+    /// change or the program ends
+    #[arg(help_heading = HEADING, long)]
     pub map: bool,
 }
 
@@ -59,7 +62,7 @@ impl LoadingArgs {
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("subject").required(true).multiple(true).args(["model", "arch"]))]
 pub(crate) struct SubjectArgs {
-    /// Checkpoint (safetensors) or packed file; without it --arch names a built-in model, which gets random weights
+    /// Checkpoint (safetensors), folder of the Hugging Face hub, or packed file; without it --arch names a built-in model, which gets random weights
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
 

@@ -1,6 +1,7 @@
 //! What the values of flags may be, and what a wrong one is told.
 
 use vit::Level;
+use weights::CropMode;
 
 /// Most threads that `--threads` accepts: beyond any machine, and below what would exhaust one.
 const MAX_THREADS: u32 = 1024;
@@ -64,6 +65,10 @@ fn built_in_like(name: &str) -> Option<&'static str> {
     let name = name.split('.').next()?;
     let name = name.split_once("_patch").map_or(name, |(model, _)| model);
     vit::Config::names().iter().copied().find(|built_in| *built_in == name)
+}
+
+pub(crate) fn crop_mode(word: &str) -> Result<CropMode, String> {
+    CropMode::ALL.into_iter().find(|mode| mode.name() == word).ok_or_else(|| "expected center or squash".into())
 }
 
 pub(crate) fn finite(word: &str) -> Result<f64, String> {

@@ -109,7 +109,14 @@ fn wrong_files_are_named_with_what_was_expected() {
         (idx(8, &[2], &[7, 0]), "holds IDX labels"),
         (idx(8, &[1, 1, 1, 1], &[7]), "is an IDX file of 4 dimensions"),
         (idx(13, &[1, 1, 1], &[0; 4]), "is an IDX file of type 0d, not unsigned bytes"),
-        (b"<html>not found</html>".to_vec(), "begins with 3c 68 74 6d"),
+        (b"<html>not found</html>".to_vec(), "is a web page (HTML)"),
+        (
+            b"version https://git-lfs.github.com/spec/v1".to_vec(),
+            "is a Git LFS pointer, which stands for a file that `git lfs pull` fetches",
+        ),
+        (b"PK\x03\x04".to_vec(), "is a zip archive"),
+        (b"\x89PNG\r\n\x1a\n".to_vec(), "is a single image, as `classify` takes it"),
+        (b"words".to_vec(), "begins with 77 6f 72 64"),
         (images()[..15].to_vec(), "ends within its header"),
     ] {
         assert_eq!(folder.message(&bytes), format!("{found}, {expected}"));

@@ -41,7 +41,8 @@ impl Place {
 }
 
 /// Whether writing to `output` would change the file `input`: both name the same regular file, by whatever spelling,
-/// symbolic or hard link. Two names of a file that does not exist yet count as well; devices and pipes never do.
+/// symbolic or hard link, or a file that is open as `/dev/stdin` or `/dev/stdout`. Two names of a file that does not
+/// exist yet count as well; devices and pipes never do.
 ///
 /// ```
 /// # let folder = tempfile::tempdir()?;
@@ -51,7 +52,12 @@ impl Place {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn is_same_file(output: &Path, input: &Path) -> bool {
-    match (end_of_links(output), end_of_links(input)) {
+    let end = |path| match end_of_links(path) {
+        // Following this link leads to the open file, whatever its text says.
+        Ok(End::Descriptor(path)) => fs::metadata(&path).map(|found| End::Existing(path, found)),
+        end => end,
+    };
+    match (end(output), end(input)) {
         (Ok(End::Existing(a, found_a)), Ok(End::Existing(b, found_b))) => {
             found_a.is_file() && found_b.is_file() && identity(&a, &found_a) == identity(&b, &found_b)
         }
