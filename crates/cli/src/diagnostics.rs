@@ -40,7 +40,7 @@ pub(crate) fn usage(usage: &clap::Error) -> ExitCode {
     ExitCode::from(usage.exit_code() as u8)
 }
 
-/// `eprintln!` would panic where standard error is closed; then nobody is left to tell.
+/// `eprintln!` would panic where standard error is closed. Then nobody can be told.
 fn say(kind: &str, message: impl Display) {
     let message = printable_lines(&message.to_string());
     let _ = writeln!(std::io::stderr(), "{kind}: {message}");

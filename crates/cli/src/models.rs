@@ -13,7 +13,7 @@ use crate::flags::{LoadingArgs, PreparationArgs, SettingArgs, SubjectArgs};
 use crate::outcome::Usage;
 use crate::text::{self, shown};
 
-/// Bytes from a cache line on, so that a tensor of them can be read where it lies.
+/// Bytes that begin on a cache line, so that the tensors in them are aligned.
 #[repr(C, align(64))]
 struct CacheLine<T: ?Sized>(T);
 
@@ -46,7 +46,7 @@ pub(crate) fn load_or_trained(
     load(file, loading, preparation)
 }
 
-/// The model of a file, as the flags say what the file does not.
+/// The model of a file; flags complete what the file says.
 pub(crate) fn load(file: &Path, loading: &LoadingArgs, preparation: &PreparationArgs) -> Result<Named> {
     let stem = file.file_stem().unwrap_or(file.as_os_str()).to_string_lossy();
     let loader = loader(loading, preparation)?;
@@ -56,8 +56,8 @@ pub(crate) fn load(file: &Path, loading: &LoadingArgs, preparation: &Preparation
 
 #[allow(unsafe_code)]
 fn map(loader: &Loader, file: &Path) -> Result<LoadedModel<'static>, weights::Error> {
-    // SAFETY: nothing in this program writes to a file that it reads (`output::create` refuses to). That nobody else
-    // changes this one while the program runs is what the user says with --map.
+    // SAFETY: nothing in this program writes to a file that it reads (`output::create` refuses to). With --map the user
+    // promises that nobody else changes the file while the program runs.
     unsafe { loader.load_mmap(file) }
 }
 

@@ -41,7 +41,7 @@ impl Stream {
         let line = format!("{text}{end}");
         let result = match self {
             Self::Output => write_all(io::stdout().lock(), &line),
-            // As every message there: whom nobody hears does not fail.
+            // As with every message there, it is no failure if nobody reads it.
             Self::Error => write_all(io::stderr().lock(), &line).or(Ok(())),
         };
         match result {

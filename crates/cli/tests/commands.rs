@@ -1,4 +1,4 @@
-//! Every command: its text, its JSON, its files.
+//! Every command but `classify` and `eval`: its text, its JSON, its files.
 
 mod common;
 
@@ -25,91 +25,6 @@ fn help_lists_what_works_and_nothing_else() {
         program.failure(2, &[later]);
     }
     assert!(program.stdout(&["--version"]).starts_with("shuffle-vit "));
-}
-
-#[test]
-fn samples_show_what_they_are_called() {
-    let program = Program::new();
-    let names = [
-        ("t-shirt", "T-shirt/top"),
-        ("trouser", "Trouser"),
-        ("pullover", "Pullover"),
-        ("dress", "Dress"),
-        ("coat", "Coat"),
-        ("sandal", "Sandal"),
-        ("shirt", "Shirt"),
-        ("sneaker", "Sneaker"),
-        ("bag", "Bag"),
-        ("ankle-boot", "Ankle boot"),
-    ];
-    let paths: Vec<String> = names.iter().map(|(file, _)| sample(&format!("{file}.png"))).collect();
-    let args = [&["classify"], &paths.iter().map(String::as_str).collect::<Vec<_>>()[..]].concat();
-
-    let answers = program.json(&args);
-    for (i, (_, class)) in names.iter().enumerate() {
-        let answer = &answers[i];
-        assert_eq!(keys(answer), ["image", "ms", "top"]);
-        assert_eq!((&answer["image"], answer["top"].as_array().unwrap().len()), (&json!(paths[i]), 1));
-        assert_eq!(keys(&answer["top"][0]), ["index", "label", "probability"]);
-        assert_eq!((&answer["top"][0]["index"], &answer["top"][0]["label"]), (&json!(i), &json!(class)));
-        assert!(answer["ms"].as_f64().unwrap() > 0.0);
-    }
-
-    let text = program.stdout(&args);
-    let lines: Vec<&str> = text.lines().collect();
-    assert_eq!(lines[0].split_whitespace().collect::<Vec<_>>(), ["image", "class", "probability", "ms"]);
-    for ((line, path), (_, class)) in lines[1..].iter().zip(&paths).zip(names) {
-        assert!(line.starts_with(&format!("{path} ")) && line.contains(&format!("  {class}  ")), "{line}");
-    }
-}
-
-#[test]
-fn the_most_probable_classes_come_in_order_and_sum_to_one() {
-    let program = Program::new();
-    program.small_model("small.safetensors");
-    let args = ["classify", "--model", "small.safetensors", "--top", "99", &sample("bag.png")];
-    let answers = program.json(&args);
-    let top = answers[0]["top"].as_array().unwrap();
-    let probabilities: Vec<f64> = top.iter().map(|class| class["probability"].as_f64().unwrap()).collect();
-    assert_eq!(top.len(), 5);
-    assert!(probabilities.is_sorted_by(|a, b| a >= b), "{probabilities:?}");
-    assert!((probabilities.iter().sum::<f64>() - 1.0).abs() < 1e-9);
-    let nameless = top.iter().filter(|class| class["label"].is_null());
-    assert_eq!(nameless.map(|class| class["index"].as_u64().unwrap()).filter(|&index| index >= 3).count(), 2);
-    let text = program.stdout(&args);
-    assert!(text.contains("class 4") && text.contains("Ümläut") && text.lines().count() == 6, "{text}");
-}
-
-#[test]
-fn of_several_images_the_bad_are_reported_and_the_rest_classified() {
-    let program = Program::new();
-    program.write("broken.png", b"\x89PNG\r\n\x1a\nand no more");
-    let done = program.run(&["classify", "broken.png", &sample("bag.png"), "missing.png", "--json"]);
-    assert_eq!(done.code, 1);
-    let answers = parse(&done.stdout);
-    assert_eq!((answers.as_array().unwrap().len(), &answers[0]["top"][0]["label"]), (1, &json!("Bag")));
-    let errors: Vec<&str> = done.stderr.lines().collect();
-    assert_eq!(errors.len(), 2, "{errors:?}");
-    for (error, file) in errors.iter().zip(["broken.png", "missing.png"]) {
-        assert!(error.starts_with(&format!("error: {file}: ")), "{error}");
-    }
-}
-
-/// What `classify` feeds the model, `run` computes the same classes from; images that fail leave no gap.
-#[test]
-fn dumped_inputs_run() {
-    let program = Program::new();
-    let model = text(&repository().join("crates/cli/model/fashion_mnist.safetensors"));
-    let images = [sample("sneaker.png"), sample("dress.png")];
-    let dump = ["classify", "--dump-input", "in.safetensors", &images[0], "missing.png", &images[1]];
-    assert_eq!(program.run(&dump).code, 1);
-    let run = ["run", "--model", &model, "--input", "in.safetensors", "--output", "out.safetensors"];
-    assert_eq!(program.json(&run)["batch"], 2);
-    let logits = tensor(&program.path("out.safetensors"), "logits");
-    let best = |logits: &[f32]| (0..10).max_by(|&a, &b| logits[a].total_cmp(&logits[b])).unwrap();
-    assert_eq!(logits.chunks(10).map(best).collect::<Vec<_>>(), [7, 3]);
-    // ToTensor and Normalize of the first pixel, which is black.
-    assert_eq!(tensor(&program.path("in.safetensors"), "image")[0], (0.0 - 0.286) / 0.353);
 }
 
 #[test]

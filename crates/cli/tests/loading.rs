@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::fs;
+
 use common::*;
 use serde_json::json;
 use vit::{Config, Family, Tensors, VitConfig};
@@ -210,4 +212,37 @@ fn packed_files_are_mapped_when_asked() {
         program.json(&["inspect", "--map", "--verify", "small.packed"])["params"],
         json!(small().config.params())
     );
+}
+
+/// A folder as the Hugging Face hub has it, with its weights in two files: every command takes it, and none writes into it.
+#[test]
+fn a_folder_is_a_model() {
+    let program = Program::new();
+    let hub = repository().join("crates/weights/tests/goldens/hub/hf_vit_sharded");
+    let files: Vec<String> =
+        fs::read_dir(&hub).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    files.iter().for_each(|file| drop(program.write(&format!("model/{file}"), &fs::read(hub.join(file)).unwrap())));
+    let input = text(&hub.join("expected.safetensors"));
+    let run = ["run", "--input", &input, "--output", "out.safetensors", "--model"];
+    for model in ["model", "model/model.safetensors.index.json"] {
+        program.stdout(&[&run[..], &[model]].concat());
+        let expected = tensor(&hub.join("expected.safetensors"), "logits");
+        let found = tensor(&program.path("out.safetensors"), "logits");
+        assert!(expected.iter().zip(&found).all(|(a, b)| (a - b).abs() < 1e-5), "{expected:?} {found:?}");
+        let answers = program.json(&["classify", "--model", model, &sample("bag.png")]);
+        assert!(answers[0]["top"][0]["label"].is_string(), "its labels are in config.json");
+    }
+    program.json(&["bench", "--iters", "1", "--model", "model"]);
+    program.stdout(&["pack", "model", "folder.packed"]);
+    program.stdout(&[&run[..], &["folder.packed"]].concat());
+    assert!(program.stdout(&["inspect", "model"]).contains("tensors F32"));
+
+    let read = files.iter().filter(|file| *file != "expected.safetensors");
+    for file in read.map(|file| format!("model/{file}")) {
+        let before = fs::read(program.path(&file)).unwrap();
+        let error = program.failure(2, &["pack", "model", &file]);
+        assert!(error.contains("is read by this command"), "{file}: {error}");
+        program.failure(2, &["run", "--model", "model", "--input", &input, "--output", &file]);
+        assert_eq!(fs::read(program.path(&file)).unwrap(), before);
+    }
 }

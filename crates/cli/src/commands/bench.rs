@@ -18,8 +18,8 @@ use crate::{buffer, diagnostics, models};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Times are per call, a call being a batch; loading is not counted, nor are at least 3 calls in advance. \
-Multiply-accumulates are per image and counted on all tokens, whatever clever execution saves.
+Times are for a call, which runs one batch. Loading is not counted, nor are at least 3 calls in advance. \
+Multiply-accumulates are for an image, on all tokens, also those whose computation is skipped.
 
 Examples:
   shuffle-vit bench --arch deit_tiny --threads 1
@@ -29,7 +29,7 @@ Examples:
 
 JSON: {\"name\", \"dtype\", \"threads\", \"batch\", \"iters\", \"median_ms\", \"min_ms\", \"p90_ms\", \"images_per_s\", \"gmacs\", \
 \"gmacs_per_s\", \"params\", \"weight_bytes\", \"scratch_bytes\", \"peak_rss_bytes\", \"level\"}; peak_rss_bytes is the whole \
-process's, and null where the system does not tell (it is read from /proc/self/status).")]
+process's, and null where the system has no /proc/self/status.")]
 pub(crate) struct BenchArgs {
     #[command(flatten)]
     pub subject: SubjectArgs,

@@ -201,7 +201,7 @@ impl Form {
     }
 }
 
-/// Answers on their way to whoever asked.
+/// Prints answers in the chosen form.
 struct Answers {
     stream: Stream,
     form: Form,

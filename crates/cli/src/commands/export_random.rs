@@ -24,14 +24,14 @@ Examples:
 
 JSON: {\"output\", \"params\", \"bytes\"}")]
 pub(crate) struct ExportRandomArgs {
-    /// Built-in model
+    /// Name of a built-in model (`table` lists them), or timm:NAME
     #[arg(long, value_name = "NAME", value_parser = values::arch)]
     pub arch: String,
 
     #[command(flatten)]
     pub settings: SettingArgs,
 
-    /// Whole number that the weights follow from
+    /// Seed of the weights, a whole number
     #[arg(long, value_name = "S", default_value = "0", allow_negative_numbers = true)]
     pub seed: u64,
 

@@ -21,9 +21,10 @@ use crate::{buffer, diagnostics, models};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-An image with made-up pixels goes through the model again and again, watched and not, in alternation with multiply-adds that \
-touch no memory: the peak. Times are medians; with several threads, a thread's mean, and `wait` is where threads waited for \
-each other. Multiply-accumulates are those executed: what no logit depends on is left out.
+An image with made-up pixels goes through the model again and again, with each operation timed and without, in \
+alternation with multiply-adds on registers, whose speed is the peak. Times are medians. With several threads they are the \
+mean of a thread, and `wait` is the time in which threads waited for each other. Multiply-accumulates are those that are \
+executed: what no logit depends on is left out.
 
 Examples:
   shuffle-vit profile --arch shuffle_deit_tiny --threads 1
@@ -36,7 +37,7 @@ pub(crate) struct ProfileArgs {
     #[command(flatten)]
     pub subject: SubjectArgs,
 
-    /// Calls that are watched, and as many that are not
+    /// Calls in which each operation is timed, and as many in which none is
     #[arg(long, value_name = "N", default_value = "30", value_parser = values::positive, allow_negative_numbers = true)]
     pub iters: u32,
 
@@ -54,7 +55,7 @@ struct Profile {
     level: &'static str,
     threads: usize,
     iters: u32,
-    /// Of a call that nobody watches.
+    /// Of a call in which no operation is timed.
     total_ms: f64,
     /// Executed multiply-accumulates: less than the model's, for what no logit depends on is left out.
     gmacs: f64,
@@ -90,19 +91,20 @@ pub(crate) fn execute(args: &ProfileArgs) -> Result<Outcome> {
 
     timing::warm_up(|| runner.run(&image, &mut logits))?;
     let progress = diagnostics::progress(args.iters as usize, "calls");
-    let (mut calls, mut peaks, mut watched) = (Vec::new(), Vec::new(), Stopwatch::new());
+    let (mut calls, mut peaks, mut stopwatch) = (Vec::new(), Vec::new(), Stopwatch::new());
     for _ in 0..args.iters {
         let start = Instant::now();
         runner.run(&image, &mut logits)?;
         calls.push(millis_since(start));
-        watched.call(|stopwatch| runner.run_profiled(&image, &mut logits, &|step, macs| stopwatch.done(step, macs)))?;
+        stopwatch
+            .call(|stopwatch| runner.run_profiled(&image, &mut logits, &|step, macs| stopwatch.done(step, macs)))?;
         peaks.push(peak(level, &threads));
         progress.inc(1);
     }
     progress.finish_and_clear();
 
     let (total_ms, peak) = (median(&calls), median(&peaks));
-    let operations = watched.shares(threads.count(), peak);
+    let operations = stopwatch.shares(threads.count(), peak);
     let gmacs = operations.iter().map(|operation| operation.gmacs).sum::<f64>();
     let profile = Profile {
         name: named.name,
@@ -150,7 +152,7 @@ impl Stopwatch {
         Self { start: Instant::now(), current: Mutex::default(), calls: BTreeMap::new() }
     }
 
-    /// Watches one call.
+    /// Times the operations of one call.
     fn call(&mut self, run: impl FnOnce(&Self) -> Result<()>) -> Result<()> {
         self.start = Instant::now();
         run(self)?;

@@ -20,8 +20,8 @@ use crate::{buffer, diagnostics, models};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Multiply-accumulates are those of matrix products for one image, on all tokens, whatever clever execution saves. In the \
-formulas of theory N is tokens, C the channels that a layer computes on, r the MLP ratio: a layer costs \
+Multiply-accumulates are those of matrix products for one image, on all tokens, also those whose computation is skipped. \
+In the formulas of theory N is tokens, C the channels that a layer computes on, r the MLP ratio: a layer costs \
 (4+2r) N C^2 + 2 N^2 C; with the module, at a total of T = 2C channels, (4+2r) N T^2 / 4 + N^2 T. Where attention sees \
 windows, N^2 is N times the window's tokens (keys).
 

@@ -1,4 +1,4 @@
-//! What the values of flags may be, and what a wrong one is told.
+//! What the values of flags may be, and what is wrong with one that may not.
 
 use vit::Level;
 use weights::CropMode;
