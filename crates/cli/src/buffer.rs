@@ -1,9 +1,9 @@
-//! Memory for images and scratch, refused politely when there is not enough.
+//! Memory for images and scratch. Not enough of it is an error, not an abort.
 
 use anyhow::{Result, anyhow};
 use weights::Aligned;
 
-/// Zeros from a cache line on. `what` is what a refusal calls them.
+/// Zeros that begin on a cache line. An error calls them `what`.
 pub(crate) fn zeroed(len: usize, what: &str) -> Result<Aligned> {
     Aligned::zeroed(len).ok_or_else(|| {
         let mib = len as f64 * size_of::<f32>() as f64 / f64::from(1 << 20);

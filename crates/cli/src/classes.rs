@@ -4,7 +4,8 @@ use std::cmp::Ordering;
 
 use anyhow::{Result, ensure};
 
-/// The classes from most to least probable, each with its probability: softmax of the logits. Of equals the first.
+/// The classes from most to least probable, each with its probability, the softmax of the logits. Equal classes stay in
+/// order.
 pub(crate) fn ranked(logits: &[f32]) -> Result<Vec<(usize, f64)>> {
     check_finite(logits)?;
     let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -27,7 +28,7 @@ pub(crate) fn rank(logits: &[f32], class: usize) -> usize {
     logits.iter().enumerate().filter(before).count()
 }
 
-/// Comparing NaN with anything would make it the right answer.
+/// An error unless all logits are finite: NaN compares with nothing, so any class could seem to be the best.
 pub(crate) fn check_finite(logits: &[f32]) -> Result<()> {
     ensure!(
         logits.iter().all(|x| x.is_finite()),

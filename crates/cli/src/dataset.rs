@@ -16,9 +16,9 @@ use crate::walk::{self, Kind, Skipped};
 pub(crate) struct Dataset {
     source: Source,
     classes: Vec<usize>,
-    /// What the classes are called, as far as the model or the folders say.
+    /// Names of the classes, from the model or else the folders.
     pub labels: Vec<Option<String>>,
-    /// What is in the folders and is no image.
+    /// Files in the folders that are no images.
     pub skipped: Skipped,
     /// Folders that cannot be read.
     pub failures: Vec<anyhow::Error>,
@@ -29,7 +29,7 @@ enum Source {
     Idx(PathBuf, IdxImages),
 }
 
-/// A folder with what is in it, in folders inside it too.
+/// A class folder with its images, also those in folders inside it.
 struct Folder {
     name: String,
     images: Vec<PathBuf>,
@@ -40,8 +40,8 @@ impl Dataset {
     pub fn open(path: &Path, description: &Description) -> Result<Self> {
         let data =
             if path.is_dir() { Self::from_folder(path, description) } else { Self::from_idx(path, description) }?;
-        let hollow = data.len() == 0 && data.failures.is_empty();
-        ensure!(!hollow, "{}: holds no images; expected PNG, JPEG or WebP files in its class folders", shown(path));
+        let empty = data.len() == 0 && data.failures.is_empty();
+        ensure!(!empty, "{}: holds no images; expected PNG, JPEG or WebP files in its class folders", shown(path));
         Ok(data)
     }
 

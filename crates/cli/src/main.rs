@@ -5,6 +5,7 @@
 mod buffer;
 mod classes;
 mod commands;
+mod confusion;
 mod dataset;
 mod diagnostics;
 mod flags;

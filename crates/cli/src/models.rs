@@ -79,7 +79,7 @@ fn loader(loading: &LoadingArgs, preparation: &PreparationArgs) -> Result<Loader
     Ok(preparation.settings()?.iter().fold(loader, |loader, (key, value)| loader.set(key, value)))
 }
 
-/// What is set by flags is the command line's fault.
+/// A wrong setting comes from a flag, so it is wrong usage.
 fn usage(error: weights::Error) -> anyhow::Error {
     match error {
         weights::Error::Setting(_) => Usage(error.to_string()).into(),
@@ -118,7 +118,7 @@ fn check_names_file(loading: &LoadingArgs, flag: &str) -> Result<()> {
     }
 }
 
-/// The files that loading a model may read, for none of them may be written meanwhile.
+/// The files that loading a model may read; a command must write none of them.
 pub(crate) fn files_of(model: &Path) -> Vec<PathBuf> {
     const INDEX: &str = "model.safetensors.index.json";
     let folder = if model.is_dir() { model } else { model.parent().unwrap_or(Path::new("")) };
@@ -133,7 +133,7 @@ pub(crate) fn files_of(model: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// The files that an index lists, as far as it can be read; loading it reports what is wrong.
+/// The files that an index lists. An index that cannot be read lists none here; loading it reports what is wrong.
 fn shards(index: &Path) -> BTreeSet<String> {
     let mut text = String::new();
     let read = std::fs::File::open(index).and_then(|file| file.take(MAX_INDEX).read_to_string(&mut text));
@@ -142,14 +142,14 @@ fn shards(index: &Path) -> BTreeSet<String> {
     entries.filter_map(|(_, file)| file.as_str().map(String::from)).collect()
 }
 
-/// Says once what was assumed about images because nobody said it.
+/// Prints what was assumed about images because neither the file nor a flag says it.
 pub(crate) fn say_assumed(named: &Named) {
     for assumed in named.model.assumed() {
         note(format_args!("{assumed}; --mean, --std, --crop-pct, --resize and --interpolation say otherwise"));
     }
 }
 
-/// Refuses settings of a model whose tensors are there already.
+/// Refuses settings for a model from a file, whose tensors have their sizes.
 pub(crate) fn check_unset(file: &Path, settings: &SettingArgs) -> Result<()> {
     let why = "a file's tensors have the sizes that it describes; --set changes models that --arch alone names";
     ensure!(settings.settings.is_empty(), Usage(format!("--set cannot be used with {}: {why}", shown(file))));
@@ -169,7 +169,7 @@ pub(crate) fn describe(arch: &str, settings: &SettingArgs) -> Result<Description
     Ok(weights::named_with(arch, &settings).map_err(|error| Usage(format!("--set: {error}")))?)
 }
 
-/// Refuses a model that memory has no room for, as settings make one with a digit too many.
+/// Refuses a model that does not fit into memory: a setting may have a digit too many.
 pub(crate) fn check_size(description: &Description) -> Result<()> {
     let bytes = description.config.params().saturating_mul(size_of::<f32>() as u64);
     let room = usize::try_from(bytes).is_ok_and(|bytes| Vec::<u8>::new().try_reserve_exact(bytes).is_ok());
@@ -178,7 +178,7 @@ pub(crate) fn check_size(description: &Description) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a model that names no class of an image, once and not for each image.
+/// Refuses a model that cannot classify images, once instead of for each image.
 pub(crate) fn check_classifies(named: &Named) -> Result<()> {
     let config = &named.model.description().config;
     let channels = config.in_channels();

@@ -9,8 +9,8 @@ use crate::interrupt;
 use crate::outcome::Usage;
 use crate::text::shown;
 
-/// Prepares to write a file, before the work is done that it is for. One that is among the inputs is wrong usage:
-/// writing it would destroy what it is made from.
+/// Begins to write a file, before the work that fills it. A file that is also an input is wrong usage, since writing it
+/// would destroy the input.
 pub(crate) fn create<'a>(path: &Path, inputs: impl IntoIterator<Item = &'a Path>) -> Result<Output> {
     if let Some(input) = inputs.into_iter().find(|input| weights::is_same_file(path, input)) {
         let (path, input) = (shown(path), shown(input));

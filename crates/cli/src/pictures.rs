@@ -53,7 +53,7 @@ impl Picture {
     }
 }
 
-/// Pictures, and how much of what was asked for holds none.
+/// Pictures, and the number of folders that failed or have none.
 #[derive(Debug)]
 pub(crate) struct Pictures {
     pub list: Vec<Picture>,
@@ -61,7 +61,7 @@ pub(crate) struct Pictures {
 }
 
 impl Pictures {
-    /// Finds them, and reports what cannot be used.
+    /// Finds the pictures, and reports folders that cannot be used.
     pub fn find(paths: &[PathBuf], recursive: bool) -> Result<Self> {
         if paths.iter().filter(|path| *path == Path::new(STDIN)).count() > 1 {
             return Err(
@@ -92,9 +92,9 @@ impl Pictures {
     /// Takes a folder's images; how many folders inside were not looked into.
     fn find_in(&mut self, folder: &Path, recursive: bool, skipped: &mut Skipped) -> usize {
         let found = walk::images(folder, recursive, skipped);
-        let hollow = found.images.is_empty() && found.failures.is_empty();
-        let hollow = hollow.then(|| anyhow!("{}: holds no images, expected PNG, JPEG or WebP files", shown(folder)));
-        for error in found.failures.iter().chain(&hollow) {
+        let empty = found.images.is_empty() && found.failures.is_empty();
+        let empty = empty.then(|| anyhow!("{}: holds no images, expected PNG, JPEG or WebP files", shown(folder)));
+        for error in found.failures.iter().chain(&empty) {
             diagnostics::error(error);
             self.failed += 1;
         }

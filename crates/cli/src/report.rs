@@ -24,7 +24,7 @@ pub(crate) enum Stream {
 }
 
 impl Stream {
-    /// Beside a file.
+    /// The stream that is free while `file` is written.
     pub fn beside(file: &weights::Output) -> Self {
         if file.is_stdout() { Self::Error } else { Self::Output }
     }
@@ -35,7 +35,7 @@ impl Stream {
         self.write(&text).map(|_| ())
     }
 
-    /// Writes lines at once; whether anybody still reads them.
+    /// Writes lines at once, and returns whether anybody still reads them.
     pub fn write(self, text: &str) -> Result<bool> {
         let end = if text.ends_with('\n') { "" } else { "\n" };
         let line = format!("{text}{end}");

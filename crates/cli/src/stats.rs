@@ -1,4 +1,4 @@
-//! Timings, what a series of them comes to, and the memory that it took.
+//! Statistics of timings, and the memory of the process.
 
 use std::time::Instant;
 
@@ -31,7 +31,7 @@ fn sorted(samples: &[f64]) -> Vec<f64> {
     sorted
 }
 
-/// The most memory that this process has had in RAM, in bytes, where the system tells (Linux: `VmHWM`).
+/// The most memory that this process has had in RAM, in bytes, where the system has it (Linux: `VmHWM`).
 pub(crate) fn peak_rss_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn linux_tells_the_peak() {
+    fn linux_has_the_peak() {
         assert!(peak_rss_bytes().unwrap() > 1 << 16);
     }
 }

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-/// A text without what could drive the reader's terminal: control characters and those that turn the direction of what
-/// follows are escaped. Names of files and classes go through it, since anybody may have made them.
+/// The text with control characters, and characters that change the direction of writing, escaped: they could drive the
+/// reader's terminal. Names of files and classes are printed this way, since anybody may have made them.
 pub(crate) fn printable(text: &str) -> String {
     escaped(text, |_| false)
 }

@@ -73,7 +73,7 @@ pub(crate) enum Kind {
     Other(String),
 }
 
-/// Nothing but regular files is opened, for a pipe may have nobody at its other end.
+/// Only regular files are opened: reading a pipe could wait for ever.
 pub(crate) fn kind(path: &Path) -> Kind {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     if name.starts_with('.') || JUNK.contains(&&*name) {

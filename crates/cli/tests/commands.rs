@@ -63,7 +63,7 @@ fn an_empty_batch_has_no_logits() {
 }
 
 #[test]
-fn profile_tells_where_time_goes() {
+fn profile_shows_where_time_goes() {
     let program = Program::new();
     program.small_model("small.safetensors");
     for threads in ["1", "2"] {
@@ -172,7 +172,7 @@ fn inspect_shows_layers_that_add_up() {
 }
 
 #[test]
-fn inspect_tells_what_a_family_is_made_of() {
+fn inspect_shows_what_a_family_is_made_of() {
     let program = Program::new();
     let says = |name, expected: &[&str]| {
         let text = program.stdout(&["inspect", "--arch", name]);

@@ -137,6 +137,23 @@ fn compressed_idx_files_are_resized() {
     assert_eq!(evaluation["confusion"], again["confusion"]);
 }
 
+/// As many classes as ImageNet-21k has, whose full matrix would take 4 GB.
+#[test]
+fn many_classes_are_counted_by_what_occurred() {
+    let program = Program::new();
+    let config = small_with(|config| vit::VitConfig { num_classes: 21_843, ..config });
+    program.model("many.safetensors", &weights::Description::new(config));
+    let bag = std::fs::read(sample("bag.png")).unwrap();
+    ["7", "21842"].iter().for_each(|class| drop(program.write(&format!("data/{class}/x.png"), &bag)));
+    let eval = ["eval", "data", "--model", "many.safetensors"];
+    let (stdout, stderr) = program.success(&eval);
+    assert!(stdout.contains("The most frequent confusions") && stdout.contains("images  2\n"), "{stdout}");
+    assert!(stdout.lines().any(|line| line.starts_with("21842 ") && line.ends_with(" 1")), "{stdout}");
+    assert!(stderr.contains("taken for the classes of their numbers"), "{stderr}");
+    let error = program.failure(1, &[&eval[..], &["--json"]].concat());
+    assert!(error.contains("21843 classes is too large for --json"), "{error}");
+}
+
 /// As macOS writes names, and as a name that lost its mark must not be read.
 #[test]
 fn marks_of_letters_are_composed_and_never_dropped() {

@@ -16,7 +16,7 @@ fn packed() -> Program {
 }
 
 #[test]
-fn pack_tells_what_it_wrote() {
+fn pack_reports_what_it_wrote() {
     let program = packed();
     let length = fs::metadata(program.path("small.packed")).unwrap().len();
     let summary = program.json(&["pack", "small.safetensors", "again.packed"]);
@@ -94,7 +94,7 @@ fn verify_checks_every_value() {
 }
 
 #[test]
-fn what_cannot_be_packed_is_told() {
+fn what_cannot_be_packed_is_named() {
     let program = packed();
     let error = program.failure(1, &["pack", "small.packed", "again.packed", "--json"]);
     assert!(error.starts_with("error: small.packed: is a packed file, expected a checkpoint"), "{error}");

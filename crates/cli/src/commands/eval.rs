@@ -11,6 +11,7 @@ use serde::Serialize;
 use weights::Description;
 
 use crate::classes::{check_finite, name, predicted, rank};
+use crate::confusion::Confusion;
 use crate::dataset::Dataset;
 use crate::flags::{ComputeArgs, LoadingArgs, OutputArgs, PreparationArgs};
 use crate::outcome::Outcome;
@@ -66,14 +67,8 @@ pub(crate) struct EvalArgs {
 /// Images a thread has at hand at once: enough to share out evenly, few enough for the memory.
 const IMAGES_PER_THREAD: usize = 16;
 
-/// Most classes that are counted against each other: the matrix then has 2 GiB.
+/// Most classes whose confusion matrix is printed as JSON, which then has half a gigabyte.
 const MAX_CLASSES: usize = 1 << 14;
-
-/// Most classes whose confusion matrix is printed as text; of more, only the most frequent confusions.
-const MAX_MATRIX: usize = 24;
-
-/// Confusions that are listed instead.
-const LISTED: usize = 20;
 
 #[derive(Serialize)]
 struct Evaluation {
@@ -83,7 +78,7 @@ struct Evaluation {
     top1: f64,
     top5: f64,
     labels: Vec<Option<String>>,
-    confusion: Vec<Vec<u64>>,
+    confusion: Confusion,
     ms_per_image: f64,
     #[serde(skip)]
     run: String,
@@ -96,8 +91,9 @@ pub(crate) fn execute(args: &EvalArgs) -> Result<Outcome> {
     let description = named.model.description();
     let classes = description.config.num_classes();
     ensure!(
-        classes <= MAX_CLASSES,
-        "a confusion matrix has {MAX_CLASSES} classes at most, but the model has {classes}"
+        classes <= MAX_CLASSES || !args.output.json,
+        "the confusion matrix of {classes} classes is too large for --json, which prints up to {MAX_CLASSES} classes; \
+         without --json the most frequent confusions are printed"
     );
     let data = Dataset::open(&args.data, description)?;
     if data.skipped.total() > 0 {
@@ -107,7 +103,7 @@ pub(crate) fn execute(args: &EvalArgs) -> Result<Outcome> {
     let (threads, level) = (Threads::from_args(&args.compute)?, args.compute.level.level);
     let runner = Runner::new(named.model.model(), level, &threads)?;
     let tally = tally(&data, description, &threads, runner)?;
-    if tally.images() == 0 {
+    if tally.confusion.images() == 0 {
         bail!("none of the {} image(s) of {} could be evaluated", tally.failed, shown(&args.data));
     }
     let failed = tally.failed;
@@ -131,9 +127,10 @@ fn tally(data: &Dataset, description: &Description, threads: &Threads, mut runne
         let places = images.chunks_exact_mut(image_len).collect();
         let loaded = threads.map(places, |i, place| data.load(first + i, &description.preparation, place));
         let start = Instant::now();
-        // The places of images that could not be read run along; their logits are of no interest.
+        // The model also runs on the places of images that could not be read. Their logits are not used.
         runner.run(images, logits)?;
         tally.ms += millis_since(start);
+        tally.ran += count;
         for ((i, loaded), logits) in (first..).zip(loaded).zip(logits.chunks_exact(classes)) {
             if let Err(error) = loaded.and_then(|()| tally.count(logits, data.class(i)).with_context(|| data.name(i))) {
                 tally.failed += 1;
@@ -148,79 +145,39 @@ fn tally(data: &Dataset, description: &Description, threads: &Threads, mut runne
 
 /// What was right and wrong so far.
 struct Tally {
-    confusion: Vec<Vec<u64>>,
+    confusion: Confusion,
     among_five: u64,
     failed: usize,
+    /// Images that the model ran on, among them those that could not be read.
+    ran: usize,
     ms: f64,
 }
 
 impl Tally {
     fn new(classes: usize) -> Self {
-        Self { confusion: vec![vec![0; classes]; classes], among_five: 0, failed: 0, ms: 0.0 }
+        Self { confusion: Confusion::new(classes), among_five: 0, failed: 0, ran: 0, ms: 0.0 }
     }
 
     fn count(&mut self, logits: &[f32], class: usize) -> Result<()> {
         check_finite(logits)?;
-        self.confusion[class][predicted(logits)] += 1;
+        self.confusion.count(class, predicted(logits));
         self.among_five += u64::from(rank(logits, class) < 5);
         Ok(())
     }
 
-    fn images(&self) -> u64 {
-        self.confusion.iter().flatten().sum()
-    }
-
-    fn right(&self) -> u64 {
-        self.confusion.iter().enumerate().map(|(class, row)| row[class]).sum()
-    }
-
     fn evaluation(self, name: String, labels: Vec<Option<String>>, run: String) -> Evaluation {
-        let images = self.images();
-        let all = images as f64 + self.failed as f64;
+        let images = self.confusion.images();
         Evaluation {
             name,
             images,
             failed: self.failed,
-            top1: self.right() as f64 / images as f64,
+            top1: self.confusion.correct() as f64 / images as f64,
             top5: self.among_five as f64 / images as f64,
             labels,
             confusion: self.confusion,
-            ms_per_image: self.ms / all,
+            ms_per_image: self.ms / self.ran as f64,
             run,
         }
-    }
-}
-
-impl Evaluation {
-    fn label(&self, class: usize) -> String {
-        name(self.labels[class].as_deref(), class)
-    }
-
-    /// A row for each true class, a column for each predicted one.
-    fn matrix(&self) -> String {
-        let classes = self.confusion.len();
-        let align = std::iter::once(Align::Left).chain(std::iter::repeat_n(Align::Right, classes));
-        let mut table = Table::bare(align.collect());
-        table.row(std::iter::once(String::new()).chain((0..classes).map(|class| self.label(class))));
-        for (class, row) in self.confusion.iter().enumerate() {
-            let cell = |&count: &u64| if count == 0 { ".".into() } else { count.to_string() };
-            table.row(std::iter::once(self.label(class)).chain(row.iter().map(cell)));
-        }
-        format!("Rows are the true classes, columns the predicted ones:\n\n{table}")
-    }
-
-    fn most_frequent(&self) -> String {
-        let mut wrong = Vec::new();
-        for (class, row) in self.confusion.iter().enumerate() {
-            let others = row.iter().enumerate().filter(|(other, count)| *other != class && **count > 0);
-            wrong.extend(others.map(|(other, &count)| (count, class, other)));
-        }
-        wrong.sort_by_key(|&(count, class, other)| (std::cmp::Reverse(count), class, other));
-        let mut table = Table::new([("class", Align::Left), ("taken for", Align::Left), ("images", Align::Right)]);
-        for (count, class, other) in wrong.into_iter().take(LISTED) {
-            table.row([self.label(class), self.label(other), count.to_string()]);
-        }
-        format!("The most frequent confusions (--json has all):\n\n{table}")
     }
 }
 
@@ -240,7 +197,7 @@ impl Report for Evaluation {
         row("top-1", format!("{:.2} %", 100.0 * self.top1));
         row("top-5", format!("{:.2} %", 100.0 * self.top5));
         row("time", format!("{} ms an image ({})", millis(self.ms_per_image), self.run));
-        let confusions = if self.confusion.len() <= MAX_MATRIX { self.matrix() } else { self.most_frequent() };
+        let confusions = self.confusion.text(|class| name(self.labels[class].as_deref(), class));
         let _ = write!(text, "{about}\n{confusions}");
         text
     }
@@ -258,9 +215,7 @@ mod tests {
         tally.count(&[9.0, 8.0, 7.0, 6.0, 5.0, 4.0], 5).unwrap();
         let evaluation = tally.evaluation("m".into(), vec![None; 6], String::new());
         assert_eq!((evaluation.images, evaluation.top1, evaluation.top5), (3, 1.0 / 3.0, 2.0 / 3.0));
-        assert_eq!((evaluation.confusion[0][0], evaluation.confusion[4][0], evaluation.confusion[5][0]), (1, 1, 1));
         let text = evaluation.text();
         assert!(text.contains("class 4        1        .") && text.contains("top-1   33.33 %"), "{text}");
-        assert!(evaluation.most_frequent().ends_with("class 4  class 0         1\nclass 5  class 0         1\n"));
     }
 }

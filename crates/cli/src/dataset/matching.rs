@@ -14,7 +14,7 @@ use crate::text::{printable, shown};
 /// Labels that a message lists.
 const LISTED: usize = 10;
 
-/// The class of each folder; none of one that holds no images and is called like no class.
+/// The class of each folder, or none for a folder without images whose name is no label.
 ///
 /// By the model's labels; if no folder is called like one, by number if all names are numbers, else in order.
 pub(super) fn classes(path: &Path, folders: &[Folder], description: &Description) -> Result<Vec<Option<usize>>> {
@@ -90,8 +90,8 @@ fn by_label(folders: &[Folder], labels: &[Option<String>]) -> Result<Option<Vec<
     Ok(Some(classes))
 }
 
-/// Classes with exactly this label; if there are none, those whose label differs in case and punctuation only. A label
-/// such as `T-shirt/top` cannot be a folder's name as it is.
+/// Classes with exactly this label, or else those whose label differs in case and punctuation only: a label such as
+/// `T-shirt/top` cannot be a folder's name.
 fn called(folder: &str, labels: &[Option<String>]) -> Vec<usize> {
     let with = |form: fn(&str) -> String| -> Vec<usize> {
         let wanted = form(folder);
@@ -102,7 +102,7 @@ fn called(folder: &str, labels: &[Option<String>]) -> Vec<usize> {
     if exact.is_empty() { with(essence) } else { exact }
 }
 
-/// Letters and their marks composed, whichever way they are written: macOS takes the names of files apart.
+/// Each letter composed with its marks; macOS stores names of files decomposed.
 fn composed(text: &str) -> String {
     text.nfc().collect()
 }
@@ -128,7 +128,7 @@ fn numbers(folders: &[Folder]) -> Result<Option<Vec<usize>>> {
     Ok(Some(numbers))
 }
 
-/// Whether the order of sorted text is another than that of the numbers in it, as people and timm sort.
+/// Whether sorting as text gives another order than sorting by the numbers in the names, as people and timm do.
 fn order_depends(folders: &[Folder]) -> bool {
     let natural = |name: &str| -> Vec<(String, u64)> {
         let mut parts = vec![(String::new(), 0u64)];

@@ -1,4 +1,4 @@
-//! Gzip as its own program reads it: members one after the other are one stream, and zeros behind them are padding.
+//! Gzip as the program `gzip` reads it: several members are one stream, and zeros after them are padding.
 
 use std::io::{self, BufRead, Read};
 
