@@ -6,7 +6,8 @@ Needs numpy, safetensors, torch, torchvision and Pillow (written with Pillow 13.
 version 13 Pillow resized images more than twice as high as wide in another order, which changes their rounding).
 Every tensor of expected.safetensors is named `source|interpolation|resize|size|channels`: U8 [size, size, channels]
 after the crop, or F32 [channels, size, size] after ImageNet's normalisation. A source is a file, or `pattern-WxHxC`,
-which the Rust test paints itself from the formula of `pattern`.
+which the Rust test paints itself from the formula of `pattern`. Pictures in the folder that this script does not write
+are sources, too: once read wrongly, by this decoder or another.
 """
 
 import struct
