@@ -126,3 +126,8 @@ pub fn load(path: impl AsRef<Path>, preparation: &Preparation, out: &mut [f32]) 
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/library.md")]
 struct Libraries;
+
+/// The example of the README, so that it is compiled as everything else is.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

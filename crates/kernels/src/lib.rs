@@ -109,3 +109,8 @@ pub use ops::random_features::random_features;
 pub use ops::softmax::softmax;
 pub use ops::token_sums::token_products;
 pub use shuffle::ChannelOrder;
+
+/// The example of the README, so that it is compiled as everything else is.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

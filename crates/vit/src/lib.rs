@@ -49,3 +49,8 @@ pub use kernels::Level;
 pub use layers::stream::Intermediate;
 pub use model::{Model, pack, packed_len};
 pub use packed::{PACKED_VERSION, PackError, Tensors};
+
+/// The example of the README, so that it is compiled as everything else is.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

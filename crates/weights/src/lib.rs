@@ -126,3 +126,8 @@ pub use random::Random;
 pub use report::{Problem, ProblemKind, Report};
 #[cfg(feature = "std")]
 pub use settings::named_with;
+
+/// The example of the README, so that it is compiled as everything else is.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
