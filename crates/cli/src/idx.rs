@@ -130,7 +130,10 @@ struct Source {
 impl Source {
     fn open(path: &Path) -> Result<Self> {
         const ADVICE: &str = "cannot be read; check the path and its permissions";
-        ensure!(!path.is_dir(), "is a folder, expected an IDX file; name the images file inside it");
+        let kind = path.metadata().context(ADVICE)?.file_type();
+        ensure!(!kind.is_dir(), "is a folder, expected an IDX file; name the images file inside it");
+        // A pipe may have nobody who writes to it, and then opening it would wait for ever.
+        ensure!(kind.is_file(), "is a pipe or device, expected an IDX file; save it as a file");
         let mut file = BufReader::new(File::open(path).context(ADVICE)?);
         let gzip = file.fill_buf().context(ADVICE)?.starts_with(&[0x1F, 0x8B]);
         let reader: Box<dyn Read> = if gzip { Box::new(gzip::Decoder::new(file)) } else { Box::new(file) };

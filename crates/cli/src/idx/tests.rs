@@ -127,6 +127,15 @@ fn wrong_files_are_named_with_what_was_expected() {
 }
 
 #[test]
+#[cfg(unix)]
+fn pipes_are_not_waited_for() {
+    let pipe = Folder::new();
+    let path = pipe.0.path().join(IMAGES);
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    assert!(pipe.pair_message(IMAGES).ends_with("is a pipe or device, expected an IDX file; save it as a file"));
+}
+
+#[test]
 fn lengths_must_be_those_of_the_header() {
     let folder = Folder::new();
     for (bytes, found) in [
