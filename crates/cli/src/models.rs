@@ -135,6 +135,9 @@ pub(crate) fn files_of(model: &Path) -> Vec<PathBuf> {
 
 /// The files that an index lists. An index that cannot be read lists none here; loading it reports what is wrong.
 fn shards(index: &Path) -> BTreeSet<String> {
+    if !index.is_file() {
+        return BTreeSet::new();
+    }
     let mut text = String::new();
     let read = std::fs::File::open(index).and_then(|file| file.take(MAX_INDEX).read_to_string(&mut text));
     let index: serde_json::Value = read.ok().and_then(|_| serde_json::from_str(&text).ok()).unwrap_or_default();
