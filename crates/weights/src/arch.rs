@@ -5,8 +5,9 @@ use vit::{Config, Family, Pool, SwinConfig, TensorName, VitConfig};
 use crate::config::{Said, problem_of};
 use crate::contents::Contents;
 use crate::infer;
-use crate::metadata::{Told, table};
+use crate::metadata::table;
 use crate::text::{alternatives, nearest, printable};
+use crate::told::Told;
 use crate::{Error, Problem, ProblemKind, Report};
 
 /// The model of a name: a built-in one, or one of timm's.

@@ -3,7 +3,7 @@
 use vit::{TensorName, Tensors};
 
 use crate::contents::Contents;
-use crate::metadata::Beside;
+use crate::metadata::folder::Beside;
 use crate::names::Names;
 use crate::options::{Described, Options};
 use crate::shards::Shards;

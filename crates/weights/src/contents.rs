@@ -4,7 +4,7 @@ use vit::{Config, TensorName};
 
 use crate::floats::all_finite;
 use crate::names::{Entry, Names};
-use crate::positions::Resample;
+use crate::resample::Resample;
 use crate::safetensors::convert::FLOATS;
 use crate::shards::Shards;
 use crate::values::not_finite;

@@ -83,6 +83,8 @@ mod random;
 #[cfg(feature = "std")]
 mod report;
 #[cfg(feature = "std")]
+mod resample;
+#[cfg(feature = "std")]
 mod safetensors;
 #[cfg(feature = "std")]
 mod settings;
@@ -90,6 +92,8 @@ mod settings;
 mod shards;
 #[cfg(feature = "std")]
 mod text;
+#[cfg(feature = "std")]
+mod told;
 #[cfg(feature = "std")]
 mod values;
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::metadata::{Beside, folder};
+use crate::metadata::folder::{self, Beside};
 use crate::options::Options;
 use crate::packed_file::read::{self, is_packed};
 use crate::shards::Shards;

@@ -14,29 +14,10 @@ use crate::config::{self, Said, problem_of};
 use crate::contents::Contents;
 use crate::options::Options;
 use crate::text::printable;
+use crate::told::Told;
 use crate::{Error, Report, advice, arch, infer};
-use folder::Text;
+use folder::{Beside, Text};
 use object::Object;
-
-/// What a source says about a model: its configuration, how images are prepared, and what to warn about.
-#[derive(Debug)]
-pub(crate) struct Told {
-    pub config: Config,
-    pub said: Said,
-    /// Whether the file must have the factors of LayerScale.
-    pub layer_scale: bool,
-    pub warnings: Vec<String>,
-    pub assumed: Vec<String>,
-    /// The images' size that the source names, whatever the file's positions are for.
-    pub image_size: Option<usize>,
-}
-
-/// The descriptions that are beside a file.
-#[derive(Debug, Default)]
-pub(crate) struct Beside {
-    pub config: Option<Text>,
-    pub preprocessor: Option<Text>,
-}
 
 /// The model of a checkpoint, by the first source that says what it is.
 pub(crate) fn tell(contents: &Contents, beside: &Beside, options: &Options) -> Result<Told, Error> {

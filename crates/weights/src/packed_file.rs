@@ -7,6 +7,7 @@
 
 mod borrowed;
 pub(crate) mod checksum;
+mod entries;
 mod in_place;
 mod json;
 #[cfg(feature = "std")]
@@ -19,8 +20,3 @@ mod write;
 pub use borrowed::{Label, PackedError, PackedFile};
 #[cfg(feature = "write")]
 pub use write::save_packed;
-
-/// The only tensor, and the metadata entry with the version of its order.
-const PACKED: &str = "packed";
-/// The metadata entry with the checksum.
-const CHECKSUM: &str = "checksum";

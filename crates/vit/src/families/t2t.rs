@@ -12,15 +12,7 @@ use crate::exec::error::RunError;
 use crate::exec::pass::Pass;
 use crate::exec::share::layout_of_vectors;
 use crate::packed::layout::{Layout, Reader, aligned};
-use round::{Round, RoundRun};
-
-/// Norms inside the rounds have this whatever the configuration says of the blocks'.
-const EPS: f32 = 1e-5;
-/// Keeps the performer's denominator from zero.
-const DENOMINATOR_EPS: f32 = 1e-8;
-
-/// Rows of the performer's products: values and a row of ones, whose product with the keys' features is their sum.
-const VALUES: usize = T2T_WIDTH + 1;
+use round::{Round, RoundRun, VALUES};
 
 /// Both rounds' weights.
 pub(crate) struct T2t<L: Layout> {

@@ -7,7 +7,6 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::Beside;
 use crate::error::display;
 use crate::json::for_each_entry;
 use crate::shards::Shards;
@@ -30,6 +29,13 @@ const MAX_SHARDS: usize = 1024;
 pub(crate) struct Text {
     pub label: String,
     pub text: String,
+}
+
+/// The descriptions that are beside a file.
+#[derive(Debug, Default)]
+pub(crate) struct Beside {
+    pub config: Option<Text>,
+    pub preprocessor: Option<Text>,
 }
 
 /// Opens a file, or a folder's weights, with the descriptions beside it.

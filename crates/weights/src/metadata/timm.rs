@@ -4,14 +4,15 @@ use serde_json::Value;
 use vit::{Config, Family};
 
 use super::object::Object;
+use super::table;
 use super::translation::Translation;
-use super::{Told, table};
 use crate::Error;
 use crate::config::Said;
 use crate::contents::Contents;
 use crate::infer;
 use crate::json::for_each_entry;
 use crate::text::printable;
+use crate::told::Told;
 
 /// Arguments that change nothing of what is computed, or only while training.
 const HARMLESS: [&str; 12] = [

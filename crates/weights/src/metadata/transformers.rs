@@ -1,11 +1,11 @@
 //! transformers' `config.json` and `preprocessor_config.json`.
 
-use super::Told;
 use super::object::Object;
 use super::translation::Translation;
 use crate::Error;
 use crate::config::Said;
 use crate::contents::Contents;
+use crate::told::Told;
 use crate::{CropMode, Interpolation};
 
 /// The kinds of models that are understood.

@@ -1,9 +1,9 @@
 //! A description in our keys, made of another library's.
 
-use super::Told;
 use super::object::Object;
 use crate::config::{self, Said};
 use crate::text::printable;
+use crate::told::Told;
 use crate::{Error, Report};
 
 /// A description in our keys, made of another's.

@@ -5,8 +5,8 @@ use core::str::Chars;
 use vit::{Family, Stages, SwinConfig, VitConfig};
 
 use super::checksum::Checksum;
+use super::entries::{CHECKSUM, PACKED};
 use super::json::{Json, Text};
-use super::{CHECKSUM, PACKED};
 use crate::keys::{self, Value};
 
 /// Bytes in front of the header: its length.

@@ -4,8 +4,8 @@ use safetensors::Dtype;
 use vit::{Config, PACKED_VERSION};
 
 use super::checksum::Checksum;
+use super::entries::{CHECKSUM, PACKED};
 use super::values::Packed;
-use super::{CHECKSUM, PACKED};
 use crate::loaded::Recorded;
 use crate::options::Options;
 use crate::text::printable;

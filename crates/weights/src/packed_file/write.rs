@@ -5,7 +5,7 @@ use std::path::Path;
 use vit::PACKED_VERSION;
 
 use super::checksum::Checksum;
-use super::{CHECKSUM, PACKED};
+use super::entries::{CHECKSUM, PACKED};
 use crate::{Error, LoadedModel, Output};
 
 /// Writes a model as a packed file, which [`load`](crate::load()) only has to read; returns the file's length in bytes.

@@ -10,7 +10,6 @@ use kernels::{
     Attention, Error, PackedMatrix, PanelLayout, Panels, View, ViewMut, attention, random_features, token_products,
 };
 
-use super::{DENOMINATOR_EPS, EPS, VALUES};
 use crate::config::{FEATURES, Rounds, T2T_WIDTH, TensorName, Windows};
 use crate::exec::error::RunError;
 use crate::exec::pass::{Operation, Pass};
@@ -19,6 +18,14 @@ use crate::exec::workspace::Workspace;
 use crate::layers::linear::{Linear, LinearParts};
 use crate::layers::norm::Norm;
 use crate::packed::layout::{Layout, Reader, aligned};
+
+/// Norms inside the rounds have this whatever the configuration says of the blocks'.
+const EPS: f32 = 1e-5;
+/// Keeps the performer's denominator from zero.
+const DENOMINATOR_EPS: f32 = 1e-8;
+
+/// Rows of the performer's products: values and a row of ones, whose product with the keys' features is their sum.
+pub(super) const VALUES: usize = T2T_WIDTH + 1;
 
 /// Rows of softmax attention's intermediate panels: keys and values.
 const KEYS: Range<usize> = 0..T2T_WIDTH;
