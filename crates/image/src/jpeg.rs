@@ -11,10 +11,11 @@
 //! marker tells, and progressive files that leave out the precision of low frequencies, where libjpeg guesses.
 //!
 //! - [`markers`] reads the segments: sizes, tables, and which scan follows.
-//! - [`huffman`] reads bits and codes; [`scan`] walks over a scan's blocks and reads their coefficients.
+//! - [`huffman`] keeps tables of codes, [`bits`] reads them; [`scan`] walks over a scan's blocks and reads their coefficients.
 //! - [`component`] keeps them; [`idct`] turns them into samples.
 //! - [`upsample`] brings components to full size, [`colour`] makes them RGB.
 
+mod bits;
 mod colour;
 mod component;
 mod huffman;
@@ -96,9 +97,10 @@ fn paint(
     let mut data = filled(0, width * height * channels)?;
     // Upsampling writes whole groups of samples, so a row may be a few samples longer than the picture.
     let mut rows = vec![vec![0; width + 2 * usize::from(upsample::MAX_FACTOR)]; components.len()];
+    let mut sums = Vec::new();
     for (y, line) in data.chunks_exact_mut(width * channels).enumerate() {
         for ((row, component), upsampler) in rows.iter_mut().zip(components).zip(upsamplers) {
-            upsampler.row(component, y, row);
+            upsampler.row(component, y, &mut sums, row);
         }
         space.convert(&rows, line);
     }

@@ -1,20 +1,30 @@
-//! Huffman codes, and the bits of a scan.
+//! Tables of Huffman codes.
 
-use super::markers::next_marker;
-use super::{CUT, damaged};
+use super::bits::signed;
+use super::damaged;
 use crate::Problem;
 
 /// Codes up to this length are looked up at once; longer ones are rare.
-const LOOKUP_BITS: u32 = 9;
+pub(super) const LOOKUP_BITS: u32 = 10;
 
 /// The longest code.
-const MAX_BITS: usize = 16;
+pub(super) const MAX_BITS: usize = 16;
+
+/// What the next [`LOOKUP_BITS`] bits begin with.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Entry {
+    /// The number that follows the code, if it is within these bits, too; else 0, which needs no bits.
+    pub(super) coefficient: i16,
+    /// The value of the code; its lower half says how many bits the number has.
+    pub(super) value: u8,
+    /// The length of the code; 0 for none that is as short.
+    pub(super) length: u8,
+}
 
 /// A table of codes as a DHT segment has it.
 #[derive(Clone)]
 pub(super) struct Huffman {
-    /// For the next [`LOOKUP_BITS`] bits: the length of the code that they begin with, above its value; 0 for none.
-    lookup: [u16; 1 << LOOKUP_BITS],
+    lookup: [Entry; 1 << LOOKUP_BITS],
     /// For each length, one more than its largest code, as the upper bits of 16.
     limits: [u32; MAX_BITS + 1],
     /// For each length, the index of its first value less its first code.
@@ -26,7 +36,7 @@ impl Huffman {
     /// A table with `counts[i]` codes of `i + 1` bits.
     pub(super) fn new(counts: &[u8; MAX_BITS], values: &[u8]) -> Result<Self, Problem> {
         let mut table = Self {
-            lookup: [0; 1 << LOOKUP_BITS],
+            lookup: [Entry::default(); 1 << LOOKUP_BITS],
             limits: [0; MAX_BITS + 1],
             offsets: [0; MAX_BITS + 1],
             values: values.to_vec(),
@@ -56,8 +66,13 @@ impl Huffman {
         }
         let free = LOOKUP_BITS - length;
         let first = (code << free) as usize;
-        if let Some(entries) = self.lookup.get_mut(first..first + (1 << free)) {
-            entries.fill((length as u16) << 8 | u16::from(value));
+        let size = u32::from(value & 15);
+        for (index, entry) in self.lookup.iter_mut().enumerate().skip(first).take(1 << free) {
+            let coefficient = match free.checked_sub(size) {
+                Some(unused) if size > 0 => signed(index as u32 >> unused & ((1 << size) - 1), size) as i16,
+                _ => 0,
+            };
+            *entry = Entry { coefficient, value, length: length as u8 };
         }
     }
 
@@ -66,122 +81,18 @@ impl Huffman {
         self.values.iter().all(|&value| value <= 15)
     }
 
-    /// The length and value of the code that 16 bits begin with.
-    fn find(&self, bits: u32) -> Option<(u32, u8)> {
-        let entry = self.lookup[(bits >> (MAX_BITS as u32 - LOOKUP_BITS)) as usize];
-        if entry != 0 {
-            return Some((u32::from(entry >> 8), entry as u8));
-        }
+    /// What the first bits of 16 are.
+    #[inline]
+    pub(super) fn look_up(&self, bits: u16) -> Entry {
+        self.lookup[usize::from(bits >> (MAX_BITS as u32 - LOOKUP_BITS))]
+    }
+
+    /// The length and value of the code that 16 bits begin with, if it is longer than [`LOOKUP_BITS`].
+    pub(super) fn find_long(&self, bits: u16) -> Option<(u32, u8)> {
+        let bits = u32::from(bits);
         let length = (LOOKUP_BITS as usize + 1..=MAX_BITS).find(|&length| bits < self.limits[length])?;
         let index = (bits >> (MAX_BITS - length)) as i32 + self.offsets[length];
         Some((length as u32, *self.values.get(usize::try_from(index).ok()?)?))
-    }
-}
-
-/// The bits of a scan, most significant first, up to the next marker.
-pub(super) struct Bits<'a> {
-    bytes: &'a [u8],
-    /// Where the next byte to buffer is; never beyond a marker's first byte.
-    at: usize,
-    /// Bits not yet used, at the top.
-    buffer: u64,
-    count: u32,
-}
-
-impl<'a> Bits<'a> {
-    pub(super) fn new(bytes: &'a [u8], at: usize) -> Self {
-        Self { bytes, at, buffer: 0, count: 0 }
-    }
-
-    /// Where the bytes behind the bits go on, and how many bytes were read ahead.
-    pub(super) fn position(&self) -> (usize, usize) {
-        (self.at, (self.count / 8) as usize)
-    }
-
-    /// Drops what is left of a byte and goes on behind the restart marker of this number.
-    pub(super) fn restart(&mut self, number: u8) -> Result<(), Problem> {
-        match next_marker(self.bytes, &mut self.at) {
-            Some(found) if found == 0xD0 + number => {}
-            Some(_) => return Err(damaged("a restart marker is missing")),
-            None => return Err(damaged(CUT)),
-        }
-        (self.buffer, self.count) = (0, 0);
-        Ok(())
-    }
-
-    /// Buffers at least 56 bits, or all up to a marker or the end.
-    fn refill(&mut self) {
-        while self.count <= 56 {
-            let Some(&byte) = self.bytes.get(self.at) else { return };
-            // FF is data where a zero follows; else it begins a marker.
-            if byte == 0xFF {
-                if self.bytes.get(self.at + 1) != Some(&0) {
-                    return;
-                }
-                self.at += 1;
-            }
-            self.at += 1;
-            self.buffer |= u64::from(byte) << (56 - self.count);
-            self.count += 8;
-        }
-    }
-
-    fn require(&mut self, count: u32) -> Result<(), Problem> {
-        if self.count < count {
-            self.refill();
-            if self.count < count {
-                // A single FF at the end is half a marker.
-                let is_cut = self.at + 1 >= self.bytes.len();
-                return Err(damaged(if is_cut { CUT } else { "the data of a scan ends early" }));
-            }
-        }
-        Ok(())
-    }
-
-    fn skip(&mut self, count: u32) {
-        self.buffer <<= count;
-        self.count -= count;
-    }
-
-    /// The next `count` bits, at most 16, as a number.
-    pub(super) fn take(&mut self, count: u32) -> Result<i32, Problem> {
-        if count == 0 {
-            return Ok(0);
-        }
-        self.require(count)?;
-        let value = (self.buffer >> (64 - count)) as i32;
-        self.skip(count);
-        Ok(value)
-    }
-
-    pub(super) fn take_bit(&mut self) -> Result<bool, Problem> {
-        Ok(self.take(1)? != 0)
-    }
-
-    /// The value of the next code.
-    pub(super) fn decode(&mut self, table: &Huffman) -> Result<u8, Problem> {
-        if self.count < MAX_BITS as u32 {
-            self.refill();
-        }
-        // Behind the last bit stand zeros, which `require` then finds missing.
-        let found = table.find((self.buffer >> (64 - MAX_BITS)) as u32);
-        let (length, value) = match found {
-            Some(found) => found,
-            None => {
-                self.require(MAX_BITS as u32)?;
-                return Err(damaged("it holds a code that its Huffman table lacks"));
-            }
-        };
-        self.require(length)?;
-        self.skip(length);
-        Ok(value)
-    }
-
-    /// A signed number of `size` bits: negative ones are stored as one less than their complement.
-    pub(super) fn signed(&mut self, size: u32) -> Result<i32, Problem> {
-        let value = self.take(size)?;
-        let is_negative = size > 0 && value < 1 << (size - 1);
-        Ok(if is_negative { value - (1 << size) + 1 } else { value })
     }
 }
 

@@ -14,20 +14,43 @@ pub(super) fn transform(block: &[i16; 64], steps: &[u16; 64], out: &mut [u8], st
     if block[1..] == [0; 63] {
         return flat(block[0].wrapping_mul(steps[0] as i16), out, stride);
     }
-    let mut columns = [0i16; 64];
+    let frequencies: [i16; 64] = std::array::from_fn(|i| block[i].wrapping_mul(steps[i] as i16));
+    let columns = pass::<{ CONST_BITS - PASS1_BITS }>(&frequencies);
+    let columns = transposed(&columns.map(|sum| sum.clamp(i16::MIN.into(), i16::MAX.into()) as i16));
+    let samples = transposed(&pass::<{ CONST_BITS + PASS1_BITS + 3 }>(&columns).map(to_sample));
+    for (line, samples) in out.chunks_mut(stride).zip(samples.as_chunks::<8>().0) {
+        line[..8].copy_from_slice(samples);
+    }
+}
+
+/// Transforms each column. Eight stand beside each other, so that the compiler computes them side by side.
+#[inline(always)]
+fn pass<const SHIFT: u32>(block: &[i16; 64]) -> [i32; 64] {
+    let mut out = [0; 64];
     for x in 0..8 {
-        let column = std::array::from_fn(|y| block[8 * y + x].wrapping_mul(steps[8 * y + x] as i16));
-        let sums = vector::<{ CONST_BITS - PASS1_BITS }>(column);
+        let sums = vector::<SHIFT>(std::array::from_fn(|y| block[8 * y + x]));
         for (y, sum) in sums.into_iter().enumerate() {
-            columns[8 * y + x] = sum.clamp(i16::MIN.into(), i16::MAX.into()) as i16;
+            out[8 * y + x] = sum;
         }
     }
-    for (row, line) in columns.as_chunks::<8>().0.iter().zip(out.chunks_mut(stride)) {
-        let sums = vector::<{ CONST_BITS + PASS1_BITS + 3 }>(*row);
-        for (sample, sum) in line.iter_mut().zip(sums) {
-            *sample = to_sample(sum);
-        }
+    out
+}
+
+/// Exchanges rows and columns: an index has three bits of each, and a riffle turns the six by one.
+#[inline(always)]
+fn transposed<T: Copy + Default>(block: &[T; 64]) -> [T; 64] {
+    riffled(&riffled(&riffled(block)))
+}
+
+/// The two halves, an element of each in turn.
+#[inline(always)]
+fn riffled<T: Copy + Default>(block: &[T; 64]) -> [T; 64] {
+    let mut out = [T::default(); 64];
+    let (left, right) = block.split_at(32);
+    for ((pair, &a), &b) in out.as_chunks_mut::<2>().0.iter_mut().zip(left).zip(right) {
+        *pair = [a, b];
     }
+    out
 }
 
 /// A block that has no other frequency than the mean.
@@ -44,7 +67,7 @@ fn to_sample(value: i32) -> u8 {
     (value.clamp(-128, 127) + 128) as u8
 }
 
-/// One row or column, rounded and shifted right by `SHIFT`.
+/// One column, rounded and shifted right by `SHIFT`.
 #[inline(always)]
 fn vector<const SHIFT: u32>(x: [i16; 8]) -> [i32; 8] {
     let product = |a: i16, constant: i32| i32::from(a) * constant;

@@ -1,8 +1,8 @@
 //! The data of a scan: which blocks stand in it, and their coefficients.
 
+use super::bits::{Bits, Fault};
 use super::component::Component;
-use super::damaged;
-use super::huffman::{Bits, Huffman};
+use super::huffman::Huffman;
 use super::markers::{Frame, NATURAL_ORDER, Process, Reader, ScanHeader};
 use crate::Problem;
 
@@ -105,12 +105,12 @@ struct Decoder<'a> {
 
 impl Decoder<'_> {
     /// Goes on behind the restart marker of this number.
-    fn restart(&mut self, number: usize) -> Result<(), Problem> {
+    fn restart(&mut self, number: usize) -> Result<(), Fault> {
         self.end_of_band_run = 0;
         self.bits.restart(number as u8)
     }
 
-    fn block(&mut self, part: &mut Part, component: &mut Component, (x, y): (usize, usize)) -> Result<(), Problem> {
+    fn block(&mut self, part: &mut Part, component: &mut Component, (x, y): (usize, usize)) -> Result<(), Fault> {
         match self.kind {
             Kind::Whole => {
                 let mut block = [0; 64];
@@ -131,18 +131,18 @@ impl Decoder<'_> {
     }
 
     /// The mean of a block, which is stored as the difference to the block before.
-    fn mean(&mut self, part: &mut Part) -> Result<i32, Problem> {
-        let size = self.bits.decode(table(&part.dc)?)?;
-        part.prediction = part.prediction.wrapping_add(self.bits.signed(size.into())?);
+    fn mean(&mut self, part: &mut Part) -> Result<i32, Fault> {
+        let (_, difference) = self.bits.decode_with_number(table(&part.dc)?)?;
+        part.prediction = part.prediction.wrapping_add(difference);
         Ok(part.prediction)
     }
 
     /// All frequencies but the mean. A code says how many zeros precede a coefficient, and how many bits it has.
-    fn frequencies(&mut self, table: &Huffman, block: &mut [i16; 64]) -> Result<(), Problem> {
+    fn frequencies(&mut self, table: &Huffman, block: &mut [i16; 64]) -> Result<(), Fault> {
         let mut at = 1;
         while at < 64 {
-            let code = self.bits.decode(table)?;
-            let (zeros, size) = (usize::from(code >> 4), u32::from(code & 15));
+            let (code, value) = self.bits.decode_with_number(table)?;
+            let (zeros, size) = (usize::from(code >> 4), code & 15);
             if size == 0 {
                 if zeros != 15 {
                     break; // The rest is zero.
@@ -151,7 +151,7 @@ impl Decoder<'_> {
                 continue;
             }
             at += zeros;
-            *coefficient(block, at)? = self.bits.signed(size)? as i16;
+            *coefficient(block, at)? = value as i16;
             at += 1;
         }
         Ok(())
@@ -164,25 +164,25 @@ impl Decoder<'_> {
         (first, last): (usize, usize),
         low: u8,
         block: &mut [i16; 64],
-    ) -> Result<(), Problem> {
+    ) -> Result<(), Fault> {
         if self.end_of_band_run > 0 {
             self.end_of_band_run -= 1;
             return Ok(());
         }
         let mut at = first;
         while at <= last {
-            let code = self.bits.decode(table)?;
-            let (zeros, size) = (u32::from(code >> 4), u32::from(code & 15));
+            let (code, value) = self.bits.decode_with_number(table)?;
+            let (zeros, size) = (u32::from(code >> 4), code & 15);
             if size == 0 {
                 if zeros != 15 {
-                    self.end_of_band_run = (1 << zeros) - 1 + self.bits.take(zeros)? as u32;
+                    self.end_of_band_run = (1 << zeros) - 1 + self.bits.take(zeros)?;
                     break;
                 }
                 at += 16;
                 continue;
             }
             at += zeros as usize;
-            *coefficient(block, at)? = (self.bits.signed(size)? << low) as i16;
+            *coefficient(block, at)? = (value << low) as i16;
             at += 1;
         }
         Ok(())
@@ -196,7 +196,7 @@ impl Decoder<'_> {
         (first, last): (usize, usize),
         low: u8,
         block: &mut [i16; 64],
-    ) -> Result<(), Problem> {
+    ) -> Result<(), Fault> {
         let mut at = first;
         if self.end_of_band_run == 0 {
             while at <= last {
@@ -207,7 +207,7 @@ impl Decoder<'_> {
                     // libjpeg takes any size for 1, too.
                     fresh = if self.bits.take_bit()? { 1 << low } else { -1 << low };
                 } else if zeros != 15 {
-                    self.end_of_band_run = (1 << zeros) + self.bits.take(zeros)? as u32;
+                    self.end_of_band_run = (1 << zeros) + self.bits.take(zeros)?;
                     break;
                 }
                 at = self.refine(block, at, last, low, Some(zeros))?;
@@ -233,7 +233,7 @@ impl Decoder<'_> {
         last: usize,
         low: u8,
         zeros: Option<u32>,
-    ) -> Result<usize, Problem> {
+    ) -> Result<usize, Fault> {
         let mut passed = 0;
         while at <= last {
             let value = coefficient(block, at)?;
@@ -251,12 +251,13 @@ impl Decoder<'_> {
     }
 }
 
-fn table(table: &Option<Huffman>) -> Result<&Huffman, Problem> {
-    table.as_ref().ok_or_else(|| damaged("a scan lacks a Huffman table"))
+fn table(table: &Option<Huffman>) -> Result<&Huffman, Fault> {
+    table.as_ref().ok_or(Fault::NoTable)
 }
 
 /// The coefficient at a place in zigzag order.
-fn coefficient(block: &mut [i16; 64], at: usize) -> Result<&mut i16, Problem> {
-    let place = NATURAL_ORDER.get(at).ok_or_else(|| damaged("a block has more than 64 coefficients"))?;
-    Ok(&mut block[usize::from(*place)])
+fn coefficient(block: &mut [i16; 64], at: usize) -> Result<&mut i16, Fault> {
+    let place = NATURAL_ORDER.get(at).ok_or(Fault::TooManyCoefficients)?;
+    // The places are below 64; said here, it costs less than to check it.
+    Ok(&mut block[usize::from(place % 64)])
 }

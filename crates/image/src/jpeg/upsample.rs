@@ -45,8 +45,8 @@ impl Upsampler {
         })
     }
 
-    /// Writes row `y` of the picture, and perhaps a few samples beyond its end.
-    pub(super) fn row(self, component: &Component, y: usize, out: &mut [u8]) {
+    /// Writes row `y` of the picture, and perhaps a few samples beyond its end; `sums` is room for a row.
+    pub(super) fn row(self, component: &Component, y: usize, sums: &mut Vec<u16>, out: &mut [u8]) {
         let near = component.row(y / 2);
         // The nearer of the rows above and below; at the edge, the row itself.
         let far = component.row(if y.is_multiple_of(2) { (y / 2).saturating_sub(1) } else { y / 2 + 1 });
@@ -54,7 +54,7 @@ impl Upsampler {
             Self::Repeat(across, down) => repeat(component.row(y / down), across, out),
             Self::Columns => columns(component.row(y), out),
             Self::Rows => rows(near, far, 1 + (y % 2) as u16, out),
-            Self::Both => both(near, far, out),
+            Self::Both => both(near, far, sums, out),
         }
     }
 }
@@ -71,8 +71,9 @@ fn repeat(row: &[u8], times: usize, out: &mut [u8]) {
 fn columns(row: &[u8], out: &mut [u8]) {
     let (pairs, _) = out.as_chunks_mut::<2>();
     let last = row.len() - 1;
-    for (window, pair) in row.windows(3).zip(&mut pairs[1..]) {
-        let [left, middle, right] = [0, 1, 2].map(|i| u16::from(window[i]));
+    let neighbours = row.iter().zip(&row[1..]).zip(&row[2..]);
+    for (pair, ((&left, &middle), &right)) in pairs[1..].iter_mut().zip(neighbours) {
+        let [left, middle, right] = [left, middle, right].map(u16::from);
         *pair = [((3 * middle + left + 1) >> 2) as u8, ((3 * middle + right + 2) >> 2) as u8];
     }
     let mixed =
@@ -87,15 +88,16 @@ fn rows(near: &[u8], far: &[u8], bias: u16, out: &mut [u8]) {
     }
 }
 
-fn both(near: &[u8], far: &[u8], out: &mut [u8]) {
+fn both(near: &[u8], far: &[u8], sums: &mut Vec<u16>, out: &mut [u8]) {
+    sums.clear();
+    sums.extend(near.iter().zip(far).map(|(&near, &far)| 3 * u16::from(near) + u16::from(far)));
     let (pairs, _) = out.as_chunks_mut::<2>();
-    let last = near.len() - 1;
-    let column = |x: usize| 3 * u16::from(near[x]) + u16::from(far[x]);
-    for ((near, far), pair) in near.windows(3).zip(far.windows(3)).zip(&mut pairs[1..]) {
-        let [left, middle, right] = [0, 1, 2].map(|i| 3 * u16::from(near[i]) + u16::from(far[i]));
+    let last = sums.len() - 1;
+    let neighbours = sums.iter().zip(&sums[1..]).zip(&sums[2..]);
+    for (pair, ((&left, &middle), &right)) in pairs[1..].iter_mut().zip(neighbours) {
         *pair = [((3 * middle + left + 8) >> 4) as u8, ((3 * middle + right + 7) >> 4) as u8];
     }
-    let mixed = |near: usize, far: usize, bias: u16| ((3 * column(near) + column(far) + bias) >> 4) as u8;
+    let mixed = |near: usize, far: usize, bias: u16| ((3 * sums[near] + sums[far] + bias) >> 4) as u8;
     pairs[0] = [mixed(0, 0, 8), mixed(0, 1, 7)];
     pairs[last] = [mixed(last, last - 1, 8), mixed(last, last, 7)];
 }
