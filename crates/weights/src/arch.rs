@@ -59,7 +59,7 @@ pub(crate) fn tell(name: &str, heads: Option<usize>, contents: &Contents) -> Res
     }
     let label = tensors.contents.label();
     tensors.report.into_result()?;
-    let config = Config::new(family).map_err(|error| Error::one(label, problem_of(&error)))?;
+    let config = Config::new(family).map_err(|error| Error::of_flags(label, problem_of(&error)))?;
     let mut said = model.said;
     let mut warnings = Vec::new();
     let mut assumed = Vec::new();

@@ -185,7 +185,16 @@ impl Error {
     }
 
     pub(crate) fn one(file: &str, problem: Problem) -> Self {
-        let mut report = Report::new(file);
+        Error::all_of(Report::new(file), problem)
+    }
+
+    /// A problem of a model that flags describe, not the file.
+    pub(crate) fn of_flags(file: &str, problem: Problem) -> Self {
+        let advice = "the file does not describe itself: correct what --arch and --heads say of it";
+        Error::all_of(Report::new(file).advising(advice.into()), problem)
+    }
+
+    fn all_of(mut report: Report, problem: Problem) -> Self {
         report.push(problem);
         Error::Invalid(Box::new(report))
     }

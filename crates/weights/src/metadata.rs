@@ -88,7 +88,7 @@ fn by_tensors(contents: &Contents, heads: Option<usize>) -> Result<Told, Error> 
             (None, _) => {}
         }
     }
-    let config = Config::new(seen.family).map_err(|error| Error::one(contents.label(), problem_of(&error)))?;
+    let config = Config::new(seen.family).map_err(|error| Error::of_flags(contents.label(), problem_of(&error)))?;
     let looks = advice::looks(contents, &seen.family);
     let mut warnings = vec![format!("nothing says what the model is; it is taken for what it looks like: {looks}")];
     warnings.extend(seen.guesses);

@@ -73,7 +73,12 @@ impl Output {
     pub fn create(path: impl AsRef<Path>) -> Result<Self, Error> {
         let label = display(path.as_ref());
         let sink = Sink::new(path.as_ref());
-        let (sink, is_stdout) = sink.map_err(|e| Error::io(&label, "create", e, "name a file that can be written"))?;
+        let (sink, is_stdout) = sink.map_err(|error| {
+            let lacks_folder = error.kind() == io::ErrorKind::NotFound;
+            let advice =
+                if lacks_folder { "create it, or name another file" } else { "name a file that can be written" };
+            Error::io(&label, "create", error, advice)
+        })?;
         Ok(Output { label, out: BufWriter::with_capacity(BUFFER, sink), bytes: 0, is_stdout })
     }
 

@@ -251,6 +251,8 @@ fn what_is_wrong_in_transformers_descriptions_is_named() {
 #[test]
 fn a_shard_that_is_not_there_or_elsewhere_is_named() {
     let folder = Folder::of("hf_vit_sharded");
+    let alone = Loader::new().load(folder.path("model-00002-of-00002.safetensors")).unwrap_err().to_string();
+    says(&alone, &["is missing", "the file is one of several of a checkpoint: name their folder"]);
     fs::remove_file(folder.path("model-00002-of-00002.safetensors")).unwrap();
     says(
         &folder.error(),
@@ -361,7 +363,14 @@ fn models_are_known_by_their_tensors() {
     }
     let heads = |heads: usize| Loader::new().heads(heads).from_bytes(&undescribed(plain).bytes()).map(drop);
     assert_eq!(heads(4), Ok(()));
-    says(&heads(5).unwrap_err().to_string(), &["`heads`", "a divisor of dim 64, found 5"]);
+    says(
+        &heads(5).unwrap_err().to_string(),
+        &[
+            "`heads`",
+            "a divisor of dim 64, found 5",
+            "the file does not describe itself: correct what --arch and --heads say",
+        ],
+    );
     let narrow = undescribed(VitConfig { dim: 48, heads: 2, ..plain });
     let error = Loader::new().from_bytes(&narrow.bytes()).unwrap_err().to_string();
     says(

@@ -114,7 +114,7 @@ fn end_of_links(path: &Path) -> Result<End> {
 fn check_missing(path: &Path) -> Result<()> {
     let folder = folder(path);
     if !folder.is_dir() {
-        let text = format!("the folder {} does not exist; create it", crate::error::display(folder));
+        let text = format!("the folder {} does not exist", crate::error::display(folder));
         return Err(Error::new(ErrorKind::NotFound, text));
     }
     if path.file_name().is_none() || path.as_os_str().as_encoded_bytes().ends_with(b"/") {
