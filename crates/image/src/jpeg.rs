@@ -10,7 +10,7 @@
 //! unsupported: arithmetic coding, 12 bits, lossless and hierarchical files, fractional sampling, a height that only a DNL
 //! marker tells, and progressive files that leave out the precision of low frequencies, where libjpeg guesses.
 //!
-//! - [`markers`] reads the segments: sizes, tables, and which scan follows.
+//! - [`reader`] reads the segments that each [`marker`] announces: tables, and the headers of frame and scans ([`header`]).
 //! - [`huffman`] keeps tables of codes, [`bits`] reads them; [`scan`] walks over a scan's blocks and reads their coefficients.
 //! - [`component`] keeps them; [`idct`] turns them into samples.
 //! - [`upsample`] brings components to full size, [`colour`] makes them RGB.
@@ -18,18 +18,22 @@
 mod bits;
 mod colour;
 mod component;
+mod header;
 mod huffman;
 mod idct;
-mod markers;
+mod marker;
+mod problem;
+mod reader;
 mod scan;
 mod upsample;
-
-use markers::{Frame, Process, Reader, Segment};
 
 use crate::memory::filled;
 use crate::metadata::Metadata;
 use crate::{Pixels, Problem};
 use component::Component;
+use header::{Frame, Process};
+use problem::{CUT, damaged, unsupported};
+use reader::{Reader, Segment};
 use upsample::Upsampler;
 
 /// Most scans of a picture. A progressive file needs a dozen; each costs a pass over the picture, however short it is.
@@ -43,7 +47,7 @@ const MAX_PIXELS_PER_BYTE: u64 = 8 * 128;
 pub(crate) fn decode(bytes: &[u8]) -> Result<(Pixels<'static>, Metadata), Problem> {
     let mut reader = Reader::new(bytes);
     let frame = reader.frame()?;
-    crate::limits::check("JPEG", (frame.width, frame.height), bytes.len(), Some(MAX_PIXELS_PER_BYTE))?;
+    crate::size::check("JPEG", (frame.width, frame.height), bytes.len(), Some(MAX_PIXELS_PER_BYTE))?;
     let mut components =
         frame.components.iter().map(|spec| Component::new(&frame, spec)).collect::<Result<Vec<_>, _>>()?;
     let upsamplers = components.iter().map(|c| Upsampler::new(&frame, c)).collect::<Result<Vec<_>, _>>()?;
@@ -105,15 +109,4 @@ fn paint(
         space.convert(&rows, line);
     }
     Ok(Pixels { width, height, channels, data: data.into() })
-}
-
-/// What is wrong with a file whose end is missing.
-const CUT: &str = "it ends before its end-of-image marker";
-
-fn damaged(reason: impl Into<String>) -> Problem {
-    Problem::damaged("JPEG", reason.into())
-}
-
-fn unsupported(reason: impl Into<String>) -> Problem {
-    Problem::unsupported("JPEG", reason.into())
 }

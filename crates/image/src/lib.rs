@@ -59,6 +59,7 @@ mod pixels;
 mod png;
 mod prepare;
 mod resample;
+mod size;
 mod source;
 mod webp;
 

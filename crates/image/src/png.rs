@@ -12,7 +12,7 @@ use png::{BitDepth, ColorType, DecodeOptions, Decoder, DecodingError, InterlaceI
 
 use crate::memory::filled;
 use crate::metadata::Metadata;
-use crate::{Pixels, Problem, limits};
+use crate::{Pixels, Problem, size};
 use chunks::Chunks;
 
 /// Most pixels that a byte can stand for: deflate shrinks by 1032 at most, to eight pixels of one bit each a byte.
@@ -22,7 +22,7 @@ const MAX_PIXELS_PER_BYTE: u64 = 8 * 1032;
 pub(crate) fn decode(bytes: &[u8]) -> Result<(Pixels<'static>, Metadata), Problem> {
     let chunks = chunks::read(bytes)?;
     let (width, height) = chunks.size;
-    limits::check("PNG", (width, height), bytes.len(), Some(MAX_PIXELS_PER_BYTE))?;
+    size::check("PNG", (width, height), bytes.len(), Some(MAX_PIXELS_PER_BYTE))?;
     let pixels = pixels(&chunks)?;
     Ok((pixels, chunks.metadata))
 }

@@ -6,7 +6,7 @@ use image_webp::{DecodingError, WebPDecoder};
 
 use crate::memory::{filled, require};
 use crate::metadata::Metadata;
-use crate::{Pixels, Problem, limits};
+use crate::{Pixels, Problem, size};
 
 /// Memory that the decoder takes for each pixel, beside what it writes to: planes or values of 32 bits.
 const DECODER_BYTES_PER_PIXEL: usize = 8;
@@ -19,7 +19,7 @@ const XMP_FLAG: u8 = 0x04;
 pub(crate) fn decode(bytes: &[u8]) -> Result<(Pixels<'static>, Metadata), Problem> {
     let mut decoder = WebPDecoder::new(Cursor::new(bytes)).map_err(problem)?;
     let (width, height) = decoder.dimensions();
-    limits::check("WebP", (width, height), bytes.len(), None)?;
+    size::check("WebP", (width, height), bytes.len(), None)?;
     let samples = if decoder.has_alpha() { 4 } else { 3 };
     let (width, height) = (width as usize, height as usize);
     require(width * height * (DECODER_BYTES_PER_PIXEL + samples))?;

@@ -1,8 +1,8 @@
 //! The bits of a scan, and the codes and numbers in them.
 
-use super::huffman::{Huffman, MAX_BITS};
-use super::markers::next_marker;
-use super::{CUT, damaged};
+use super::huffman::{Huffman, MAX_BITS, signed};
+use super::marker;
+use super::problem::{CUT, damaged};
 use crate::Problem;
 
 /// Why a scan's data cannot be read. It is small, so that what reads each coefficient returns it in a register.
@@ -56,7 +56,7 @@ impl<'a> Bits<'a> {
 
     /// Drops what is left of a byte and goes on behind the restart marker of this number.
     pub(super) fn restart(&mut self, number: u8) -> Result<(), Fault> {
-        match next_marker(self.bytes, &mut self.at) {
+        match marker::next(self.bytes, &mut self.at) {
             Some(found) if found == 0xD0 + number => {}
             Some(_) => return Err(Fault::NoRestart),
             None => return Err(Fault::Cut),
@@ -181,13 +181,6 @@ impl<'a> Bits<'a> {
     fn next_16(&self) -> u16 {
         (self.buffer >> 48) as u16
     }
-}
-
-/// A number of `size` bits: negative ones are stored as one less than their complement.
-#[inline]
-pub(super) fn signed(value: u32, size: u32) -> i32 {
-    let is_negative = size > 0 && value < 1 << (size - 1);
-    value as i32 - if is_negative { (1 << size) - 1 } else { 0 }
 }
 
 /// Whether one of eight bytes is FF: then its complement is zero, and less one borrows from its highest bit.

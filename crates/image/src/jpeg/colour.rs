@@ -1,7 +1,8 @@
 //! From a picture's components to grey or RGB.
 
-use super::markers::{ApplicationMarkers, Frame};
-use super::unsupported;
+use super::header::Frame;
+use super::problem::unsupported;
+use super::reader::ApplicationMarkers;
 use crate::Problem;
 
 /// What the components are.

@@ -1,7 +1,8 @@
 //! One component of a picture: its blocks of coefficients, and the samples that they become.
 
+use super::header::{ComponentSpec, Frame, Process};
 use super::idct;
-use super::markers::{ComponentSpec, Frame, Process, Reader};
+use super::reader::Reader;
 use crate::Problem;
 use crate::memory::filled;
 

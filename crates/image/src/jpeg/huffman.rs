@@ -1,7 +1,6 @@
 //! Tables of Huffman codes.
 
-use super::bits::signed;
-use super::damaged;
+use super::problem::damaged;
 use crate::Problem;
 
 /// Codes up to this length are looked up at once; longer ones are rare.
@@ -94,6 +93,13 @@ impl Huffman {
         let index = (bits >> (MAX_BITS - length)) as i32 + self.offsets[length];
         Some((length as u32, *self.values.get(usize::try_from(index).ok()?)?))
     }
+}
+
+/// A number of `size` bits: negative ones are stored as one less than their complement.
+#[inline]
+pub(super) fn signed(value: u32, size: u32) -> i32 {
+    let is_negative = size > 0 && value < 1 << (size - 1);
+    value as i32 - if is_negative { (1 << size) - 1 } else { 0 }
 }
 
 /// The tables that motion JPEG frames leave out (annex K.3 of the standard): counts of codes by length, and values.

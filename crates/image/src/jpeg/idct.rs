@@ -3,6 +3,15 @@
 //! It is the algorithm of Loeffler, Ligtenberg and Moschytz (ICASSP 1989) with 12 multiplications a vector, in fixed point.
 //! Where a damaged file's values leave 16 bits, they wrap and saturate as in libjpeg-turbo's SIMD code.
 
+/// Where a coefficient's place in zigzag order is in a block of rows.
+#[rustfmt::skip]
+pub(super) const NATURAL_ORDER: [u8; 64] = [
+     0,  1,  8, 16,  9,  2,  3, 10, 17, 24, 32, 25, 18, 11,  4,  5,
+    12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13,  6,  7, 14, 21, 28,
+    35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51,
+    58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
+];
+
 /// Fraction bits of the constants.
 const CONST_BITS: u32 = 13;
 

@@ -2,8 +2,10 @@
 
 use super::bits::{Bits, Fault};
 use super::component::Component;
+use super::header::{Frame, Process, ScanHeader};
 use super::huffman::Huffman;
-use super::markers::{Frame, NATURAL_ORDER, Process, Reader, ScanHeader};
+use super::idct::NATURAL_ORDER;
+use super::reader::Reader;
 use crate::Problem;
 
 /// A component's part in a scan.

@@ -5,8 +5,8 @@
 //! mean stays. All other ratios repeat samples.
 
 use super::component::Component;
-use super::markers::Frame;
-use super::unsupported;
+use super::header::Frame;
+use super::problem::unsupported;
 use crate::Problem;
 
 /// The largest sampling factor, and so the largest ratio.
