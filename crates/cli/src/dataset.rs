@@ -1,5 +1,6 @@
 //! Labelled images: a folder of class folders, or an IDX pair.
 
+mod folder;
 mod matching;
 
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use images::Pixels;
 use weights::{Description, Preparation};
 
+use self::folder::Folder;
 use crate::idx::{self, IdxImages};
 use crate::text::shown;
 use crate::walk::{self, Kind, Skipped};
@@ -27,12 +29,6 @@ pub(crate) struct Dataset {
 enum Source {
     Files(Vec<PathBuf>),
     Idx(PathBuf, IdxImages),
-}
-
-/// A class folder with its images, also those in folders inside it.
-struct Folder {
-    name: String,
-    images: Vec<PathBuf>,
 }
 
 impl Dataset {

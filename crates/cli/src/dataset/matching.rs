@@ -7,7 +7,7 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 use weights::Description;
 
-use super::Folder;
+use super::folder::Folder;
 use crate::diagnostics::warn;
 use crate::text::{printable, shown};
 
