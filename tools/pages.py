@@ -13,6 +13,7 @@ import sys
 
 import ablation_section
 import footprint_section
+import hub_section
 import models_section
 import peers_section
 import scaling_section
@@ -23,6 +24,7 @@ PEERS = RESULTS / "peers.json"
 SCALING = RESULTS / "scaling.jsonl"
 ENGINES = RESULTS / "engines.md"
 FOOTPRINT = RESULTS / "footprint.json"
+HUB = RESULTS / "hub.json"
 CHARTS = ROOT / "docs"
 
 
@@ -35,6 +37,7 @@ SECTIONS = [
     ("README.md", "speed", PEERS, lambda path: peers_section.summary(read_json(path))),
     ("docs/models.md", "models", RESULTS / "models.json", lambda path: models_section.text(read_json(path))),
     ("docs/models.md", "ablation", RESULTS / "ablation.json", lambda path: ablation_section.text(read_json(path))),
+    ("docs/checkpoints.md", "hub", HUB, lambda path: hub_section.text(read_json(path))),
     ("BENCHMARKS.md", "peers", PEERS, lambda path: peers_section.text(read_json(path))),
     ("BENCHMARKS.md", "footprint", FOOTPRINT, lambda path: footprint_section.text(read_json(path))),
     ("BENCHMARKS.md", "scaling", SCALING, lambda path: scaling_section.text(scaling_section.read(path))),
@@ -78,7 +81,6 @@ def draw():
 def write():
     for path, (text, _) in outdated().items():
         path.write_text(text)
-    draw()
 
 
 def check():
@@ -90,4 +92,7 @@ def check():
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 if a page is outdated")
-    sys.exit(check() if parser.parse_args().check else write())
+    if parser.parse_args().check:
+        sys.exit(check())
+    write()
+    draw()

@@ -191,6 +191,7 @@ def main():
     if args.suite:
         suite(args)
         pages.write()
+        pages.draw()
     else:
         group = measure_group(args)
         if not args.no_store:

@@ -131,6 +131,7 @@ def main():
     args.results.write_text("\n".join(lines) + "\n")
     if args.results == pages.SCALING:
         pages.write()
+        pages.draw()
 
 
 if __name__ == "__main__":
