@@ -66,6 +66,7 @@ impl<'a> Bits<'a> {
     }
 
     /// Buffers at least 56 bits, or all up to a marker or the end.
+    #[inline(always)]
     fn refill(&mut self) {
         if let Some(&next) = self.bytes.get(self.at..).and_then(<[u8]>::first_chunk) {
             let word = u64::from_be_bytes(next);
@@ -82,6 +83,7 @@ impl<'a> Bits<'a> {
     }
 
     #[cold]
+    #[inline(never)]
     fn refill_bytewise(&mut self) {
         while self.count <= 56 {
             let Some(&byte) = self.bytes.get(self.at) else { return };
@@ -161,7 +163,7 @@ impl<'a> Bits<'a> {
     }
 
     /// The value of the next code, and the number behind it, of as many bits as the value's lower half says.
-    #[inline]
+    #[inline(always)]
     pub(super) fn decode_with_number(&mut self, table: &Huffman) -> Result<(u8, i32), Fault> {
         if self.count < MAX_CODE_AND_NUMBER {
             self.refill();
@@ -172,6 +174,12 @@ impl<'a> Bits<'a> {
             self.skip(length);
             return Ok((entry.value, entry.coefficient.into()));
         }
+        self.decode_apart(table)
+    }
+
+    /// The same, where one look does not tell both.
+    #[inline(never)]
+    fn decode_apart(&mut self, table: &Huffman) -> Result<(u8, i32), Fault> {
         let value = self.decode(table)?;
         let size = u32::from(value & 15);
         Ok((value, signed(self.take(size)?, size)))
