@@ -80,6 +80,10 @@ mod tests {
         assert_eq!(nearest("norm.wieght", names), Some("norm.weight"));
         assert_eq!(nearest("zzz", names), None);
         assert_eq!(nearest("norm.weight", []), None);
+        // A file may have millions of names: only so many are compared.
+        let many = |place| std::iter::repeat_n("zzz", place).chain(["norm.weight"]);
+        assert_eq!(nearest("norm.wieght", many(MAX_CANDIDATES - 1)), Some("norm.weight"));
+        assert_eq!(nearest("norm.wieght", many(MAX_CANDIDATES)), None);
     }
 
     #[test]

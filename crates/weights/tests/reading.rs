@@ -130,6 +130,19 @@ fn aligned_singles_are_borrowed_and_others_copied() {
     }
 }
 
+/// A source of tensors may be asked for anything, by a program of one's own as well.
+#[test]
+fn a_tensor_has_one_length() {
+    let bytes = good().bytes();
+    let mut checkpoint = open(&bytes, None).unwrap();
+    let name = TensorName::Top("cls_token");
+    let len = good().tensor("cls_token").shape.iter().product::<u64>() as usize;
+    for wrong in [0, len - 1, len + 1] {
+        let error = checkpoint.tensor(name, &[wrong]).unwrap_err().to_string();
+        assert!(error.contains(&format!("expected a tensor of {wrong} values, found {len} values")), "{error}");
+    }
+}
+
 #[test]
 fn a_checkpoint_at_any_offset_has_the_same_values() {
     let expected = all_values(&good());
