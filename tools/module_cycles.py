@@ -1,10 +1,11 @@
-"""Files of a crate that use each other in a circle: `python3 tools/module_cycles.py crates/*`.
+"""Finds source files of a crate that use each other in a circle; exit code 1 if there are any.
 
 A file should use only files that can be read before it. This looks up every path that starts with `crate`, `self`, `super` or a
 module's name in the file where its item is defined, through re-exports, and prints each group of files of which every one
-reaches every other. Test modules are left out. What it can't see: methods, macros, and paths of items that a glob brings in.
+reaches every other. Test modules are left out. What it can't see: methods and macros.
 """
 
+import argparse
 import re
 import sys
 from pathlib import Path
@@ -109,8 +110,8 @@ class Crate:
         """Of each file, those whose items it uses. A module that only declares and re-exports uses nothing."""
         graph = {}
         for module in self.files:
-            text = USE.sub("", code(self.files[module]))
-            found = {self.find(module, path) for path in self.paths[module]} if self.items[module] else set()
+            paths = {path.removesuffix("::*") for path in self.paths[module]} if self.items[module] else set()
+            found = {self.find(module, path) for path in paths}
             graph[module] = found - {None, module}
         return graph
 
@@ -130,8 +131,13 @@ def circles(graph):
 
 
 def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="example: python3 tools/module_cycles.py crates/*",
+    )  # fmt: skip
+    parser.add_argument("crates", type=Path, nargs="+", metavar="CRATE", help="the folder of a crate, with src in it")
     failed = False
-    for folder in map(Path, sys.argv[1:]):
+    for folder in parser.parse_args().crates:
         crate = Crate(folder)
         graph = crate.uses()
         for group in circles(graph):
@@ -143,4 +149,5 @@ def main():
     sys.exit(failed)
 
 
-main()
+if __name__ == "__main__":
+    main()
