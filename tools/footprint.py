@@ -1,14 +1,14 @@
 """Measures how soon the program has logits and what it occupies, for deit_tiny; writes tools/results/footprint.json.
 
 A checkpoint and its packed form are run in processes of their own, in turn: from the start of the process to its end, which is
-one image's logits written to a file. The files are in the page cache. BENCHMARKS.md's section is written from the results.
+one image's logits written to a file. The files are in the page cache. Memory is what `bench` had resident at most. BENCHMARKS.md's
+section is written from the results.
 
     cargo build --release && python tools/footprint.py
 """
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import tempfile
@@ -31,19 +31,17 @@ def run(program, *arguments):
     subprocess.run([program, *map(str, arguments)], check=True, stdout=subprocess.DEVNULL)
 
 
-def first_logits(program, folder, way, threads):
-    """Milliseconds of a process and the most that it had resident, in bytes."""
+def files_of(folder, way):
     _, extension, flags = way
-    files = ["--model", folder / f"model.{extension}", "--input", folder / "image.safetensors", "--output", folder / "out.safetensors"]
-    command = [program, "run", *map(str, files), "--threads", str(threads), *flags]
+    return ["--model", str(folder / f"model.{extension}"), *flags]
+
+
+def first_logits(program, folder, way, threads):
+    """Milliseconds of a process that computes the logits of one image."""
     start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    elapsed = time.perf_counter() - start
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"exit code {process.returncode}: {' '.join(command)}")
-    return 1e3 * elapsed, 1024 * usage.ru_maxrss
+    tensors = ["--input", folder / "image.safetensors", "--output", folder / "out.safetensors"]
+    run(program, "run", *files_of(folder, way), *tensors, "--threads", threads)
+    return 1e3 * (time.perf_counter() - start)
 
 
 def measure(program, rounds):
@@ -55,19 +53,21 @@ def measure(program, rounds):
         save_file({"image": image}, folder / "image.safetensors")
         cases = [(way, threads) for way in WAYS for threads in (1, 2)]
         found = [[first_logits(program, folder, *case) for case in cases] for _ in range(rounds)]
+        peaks = [bench(program, files_of(folder, way), threads, 1)["peak_rss_bytes"] for way, threads in cases]
     return [
         {
             "way": way[0],
             "threads": threads,
-            "first_logits_ms": round(statistics.median(ms for ms, _ in samples), 1),
-            "peak_rss_bytes": int(statistics.median(size for _, size in samples)),
+            "first_logits_ms": round(statistics.median(times), 1),
+            "peak_rss_bytes": peak,
         }
-        for (way, threads), samples in zip(cases, zip(*found))
+        for (way, threads), times, peak in zip(cases, zip(*found), peaks)
     ]
 
 
-def bench(program, name, threads, iterations):
-    command = [program, "bench", "--arch", name, "--threads", str(threads), "--iters", str(iterations), "--json"]
+def bench(program, subject, threads, iterations):
+    """What `bench` says of a model: `--model FILE` or `--arch NAME`."""
+    command = [program, "bench", *subject, "--threads", str(threads), "--iters", str(iterations), "--json"]
     return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
 
 
@@ -81,10 +81,10 @@ def main():
         "model": MODEL,
         "rounds": args.rounds,
         "program_bytes": program.stat().st_size,
-        "weight_bytes": bench(program, MODEL, 1, 1)["weight_bytes"],
-        "image_ms": {str(threads): round(bench(program, MODEL, threads, 50)["median_ms"], 1) for threads in (1, 2)},
+        "weight_bytes": bench(program, ["--arch", MODEL], 1, 1)["weight_bytes"],
+        "image_ms": {str(threads): round(bench(program, ["--arch", MODEL], threads, 50)["median_ms"], 1) for threads in (1, 2)},
         "starts": measure(program, args.rounds),
-        "scratch_bytes": {name: bench(program, name, 1, 1)["scratch_bytes"] for name in SCRATCH_OF},
+        "scratch_bytes": {name: bench(program, ["--arch", name], 1, 1)["scratch_bytes"] for name in SCRATCH_OF},
     }
     pages.FOOTPRINT.write_text(json.dumps(results, indent=1) + "\n")
     pages.write()

@@ -3,8 +3,8 @@
 from machine import describe
 
 INTRODUCTION = """\
-`shuffle-vit run` on one image of {model}, whose weights are {weights}: from the start of the process to its end, and the most memory
-that it had resident. The files are in the page cache. A later image takes {one} ms on one thread and {two} ms on two. `pack` writes
+`shuffle-vit run` on one image of {model}, whose weights are {weights}: from the start of the process to its end. The files are in the page
+cache. Beside it, the most memory that `bench` had resident. A later image takes {one} ms on one thread and {two} ms on two. `pack` writes
 the packed file; it is read into memory, unless `--map` maps it."""
 HEAD = ["model file", "first logits, 1 thread", "2 threads", "resident at most, 1 thread", "2 threads"]
 
