@@ -38,7 +38,8 @@ def convert(model, processor=None):
         config, tensors = transformers_models.configuration(model), transformers_models.state_dict(model)
         if "dist_token" in tensors and not config.get("distilled"):
             tensors["reg_token"] = tensors.pop("dist_token")
-        config |= preparation.from_transformers(processor or {}, config)
+        if processor is not None:
+            config |= preparation.from_transformers(processor, config, model.config.model_type)
     else:
         raise TypeError(
             f"{type(model).__module__}.{type(model).__name__} is neither a model of timm or transformers, nor a PlainViT,"

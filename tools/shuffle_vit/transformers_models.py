@@ -17,7 +17,7 @@ def is_transformers(model):
 
 
 def open_model(source, random=False):
-    """(model, what its preprocessor_config.json says) of a folder or of a name on the Hugging Face hub."""
+    """(model, what its preprocessor_config.json says, None if there is none) of a folder or of a name on the Hugging Face hub."""
     import transformers
     from huggingface_hub import hf_hub_download
 
@@ -30,7 +30,7 @@ def open_model(source, random=False):
     path = Path(source, PREPROCESSOR)
     if not Path(source).is_dir():
         path = Path(hf_hub_download(source, PREPROCESSOR))
-    return model, json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return model, json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
 def state_dict(model):

@@ -4,6 +4,7 @@ The folders are those of `goldens_hub.py`, with what the public code computes fr
 """
 
 import json
+import shutil
 import subprocess
 
 import pytest
@@ -44,6 +45,13 @@ def run(program, folder, model, image):
     return tensors["logits" if "logits" in tensors else "features"]
 
 
+def about(program, path):
+    """What the program tells of a model, but for its file."""
+    done = subprocess.run([program, "inspect", str(path)], check=True, capture_output=True, text=True)
+    lines = [line for line in done.stdout.splitlines() if not line.startswith("file")]
+    return "\n".join(lines[1 : lines.index("", 2) + 1])
+
+
 @pytest.mark.parametrize("name", FOLDERS)
 def test_converted_models_equal_the_public_ones(name):
     image, output = expected(name)
@@ -80,12 +88,27 @@ def test_the_program_says_the_same_of_a_folder_and_of_what_is_exported(tmp_path,
     """Sizes, preparation and labels, of which each has its own reader."""
     shuffle_vit.export(opened(name), tmp_path / "m.safetensors")
 
-    def about(path):
-        done = subprocess.run([program, "inspect", str(path)], check=True, capture_output=True, text=True)
-        lines = [line for line in done.stdout.splitlines() if not line.startswith("file")]
-        return "\n".join(lines[1 : lines.index("", 2) + 1])
+    assert about(program, HUB / name) == about(program, tmp_path / "m.safetensors")
 
-    assert about(HUB / name) == about(tmp_path / "m.safetensors")
+
+@pytest.mark.parametrize("name", ["hf_vit", "hf_deit", "hf_swin", "hf_dinov2"])
+@pytest.mark.parametrize(
+    "says",
+    [
+        {},
+        {"size": 40, "crop_size": {"height": 32, "width": 32}, "do_center_crop": True, "resample": 0},
+        {"size": {"shortest_edge": 20}, "do_normalize": False, "image_processor_type": "ViTImageProcessorFast"},
+        {"size": {"shortest_edge": 100}, "image_processor_type": "ConvNextFeatureExtractor", "rescale_factor": 1 / 127.5},
+        {"size": {"shortest_edge": 400}, "feature_extractor_type": "ConvNextFeatureExtractor", "crop_pct": 0.9},
+    ],
+)
+def test_processors_are_understood_alike(tmp_path, program, name, says):
+    """What a processor's file says and leaves out, read by the program and by the exporter."""
+    folder = tmp_path / "folder"
+    shutil.copytree(HUB / name, folder)
+    (folder / "preprocessor_config.json").write_text(json.dumps(says))
+    shuffle_vit.export(convert(*open_model(folder)), tmp_path / "m.safetensors")
+    assert about(program, folder) == about(program, tmp_path / "m.safetensors")
 
 
 def test_positions_of_another_size_are_timms(tmp_path, program, monkeypatch):

@@ -154,6 +154,39 @@ fn an_architecture_that_is_not_known_is_read_from_its_tensors() {
     says(&folder.error(), &["`architecture`", "a plain ViT, a DeiT, a DINOv2 or a Swin of timm, found \"resnet50\""]);
 }
 
+/// What transformers' own classes do with a file that says no more than whose it is.
+#[test]
+fn what_a_processor_does_by_default_is_known() {
+    for (name, from, resize, mode, interpolation, mean) in [
+        ("hf_vit", "ViTFeatureExtractor", 16, CropMode::Squash, Interpolation::Bilinear, 0.5),
+        ("hf_swin", "ViTImageProcessorFast", 32, CropMode::Squash, Interpolation::Bilinear, 0.5),
+        ("hf_vit", "DeiTImageProcessor", 18, CropMode::Squash, Interpolation::Bicubic, 0.5),
+        ("hf_dinov2", "BitImageProcessor", 16, CropMode::Center, Interpolation::Bicubic, 0.48145466),
+        ("hf_vit", "ConvNextImageProcessor", 16, CropMode::Squash, Interpolation::Bicubic, 0.5),
+        ("hf_vit", "", 16, CropMode::Squash, Interpolation::Bilinear, 0.5),
+        ("hf_deit", "", 18, CropMode::Squash, Interpolation::Bicubic, 0.5),
+        ("hf_dinov2", "", 16, CropMode::Center, Interpolation::Bicubic, 0.48145466),
+    ] {
+        let folder = Folder::of(name);
+        folder.edit("preprocessor_config.json", |p| {
+            *p = if from.is_empty() { json!({}) } else { json!({"image_processor_type": from}) }
+        });
+        let found = folder.description().preparation;
+        assert_eq!(
+            (found.resize, found.crop_mode, found.interpolation),
+            (resize, mode, interpolation),
+            "{name} {from}"
+        );
+        assert_eq!(found.mean[0], mean, "{name} {from}");
+    }
+    // A part of it is enough: the centre is cut out because BiT's processor does so.
+    let folder = Folder::of("hf_dinov2");
+    folder.edit("preprocessor_config.json", |p| {
+        p.as_object_mut().unwrap().remove("do_center_crop");
+    });
+    assert_eq!(folder.description().preparation.resize, 18);
+}
+
 #[test]
 fn transformers_say_how_images_are_prepared() {
     let prepared = |edit: &dyn Fn(&mut Value)| {

@@ -43,6 +43,15 @@ impl Object {
         self.get(key).is_some_and(|value| !value.is_null())
     }
 
+    /// Takes over the keys that are not here or say nothing.
+    pub(crate) fn fill(&mut self, defaults: &Object) {
+        for (key, value) in &defaults.map {
+            if !self.has(key) {
+                self.map.insert(key.clone(), value.clone());
+            }
+        }
+    }
+
     pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
         self.map.keys().map(String::as_str)
     }

@@ -136,6 +136,41 @@ fn set_classes(translation: &mut Translation, in_file: usize) -> Result<(), Erro
     Ok(())
 }
 
+/// What image processors do where their file does not say, by how their names start.
+const PROCESSORS: [(&str, &str); 4] = [
+    ("ViT", r#"{"size": {"height": 224, "width": 224}, "resample": 2}"#),
+    ("DeiT", r#"{"size": {"height": 256, "width": 256}, "crop_size": 224, "do_center_crop": true, "resample": 3}"#),
+    (
+        "Bit",
+        r#"{"size": {"shortest_edge": 224}, "crop_size": 224, "do_center_crop": true, "resample": 3,
+            "image_mean": [0.48145466, 0.4578275, 0.40821073], "image_std": [0.26862954, 0.26130258, 0.27577711]}"#,
+    ),
+    ("ConvNext", r#"{"size": {"shortest_edge": 384}, "crop_pct": 0.875, "resample": 3}"#),
+];
+
+/// The file of an image processor with what the processor does where the file does not say.
+fn complete(file: &Object, kind: &str, channels: usize) -> Result<Object, Error> {
+    let named = match file.text("image_processor_type")? {
+        None => file.text("feature_extractor_type")?,
+        named => named,
+    };
+    let usual = match kind {
+        "vit" | "swin" => "ViT",
+        "deit" => "DeiT",
+        _ => "Bit",
+    };
+    let of = |name: &str| PROCESSORS.iter().find(|(start, _)| name.starts_with(start));
+    let Some((_, defaults)) = named.and_then(of).or_else(|| of(usual)) else { return Ok(file.clone()) };
+    let mut complete = file.clone();
+    complete.fill(&Object::parse(file.label(), defaults)?);
+    if channels == 3 {
+        // Theirs whose defaults have none have these.
+        complete
+            .fill(&Object::parse(file.label(), r#"{"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}"#)?);
+    }
+    Ok(complete)
+}
+
 /// How images are prepared, in our terms, for a model of images of `size` pixels.
 fn preparation(
     file: &Object,
@@ -144,6 +179,7 @@ fn preparation(
     channels: usize,
     warnings: &mut Vec<String>,
 ) -> Result<Said, Error> {
+    let file = &complete(file, kind, channels)?;
     let mut said = Said { interpolation: interpolation(file)?, ..Said::default() };
     set_scale(&mut said, file, channels)?;
     if !file.switch("do_resize")?.unwrap_or(true) {
