@@ -1,4 +1,4 @@
-"""Measures how soon the program has logits and what it occupies, for deit_tiny; writes tools/results/footprint.json.
+"""Measures how soon the program has logits and the memory it takes, for deit_tiny; writes tools/results/footprint.json.
 
 A checkpoint and its packed form are run in processes of their own, in turn: from the start of the process to its end, which is
 one image's logits written to a file. The files are in the page cache. Memory is what `bench` had resident at most. BENCHMARKS.md's

@@ -3,6 +3,8 @@
     python tools/module_picture.py
 """
 
+import argparse
+
 from machine import ROOT
 
 HALF = 4  # channels that a block works on: C
@@ -106,4 +108,5 @@ def picture():
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     (ROOT / "docs/channel-shuffle.svg").write_text(picture())

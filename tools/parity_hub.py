@@ -1,4 +1,4 @@
-"""Compares the program with timm and transformers on models of the sizes that people have, in each form in which they lie on disks.
+"""Compares the program with timm and transformers on models of the sizes that people have, in each form in which they are stored.
 
 Each model has seeded random weights, is saved as its library saves it, and is run by the program, with no help from Python, and
 by the public code in f64. The largest difference of the outputs, relative to the largest output, is kept in
@@ -130,7 +130,7 @@ FILES = {
     "wrapped twice: module._orig_mod.": (renamed("module._orig_mod."), TINY),
     "of a detector: backbone.": (renamed("backbone."), TINY),
     "of a self-supervised pair: student.": (renamed("student."), TINY),
-    "beside an optimizer's and a loss' tensors": (with_others, [*TINY, "--ignore", "n_averaged", "--ignore", "criterion.*"]),
+    "beside an optimizer's and a loss function's tensors": (with_others, [*TINY, "--ignore", "n_averaged", "--ignore", "criterion.*"]),
     "two models: model. and ema.": (two_models, [*TINY, "--prefix", "ema."]),
     "F16": (of_type(torch.float16), ["--arch", "deit_tiny"]),
     "BF16": (of_type(torch.bfloat16), ["--arch", "deit_tiny"]),

@@ -7,11 +7,11 @@ of `pillow.tsv` is a file's name, width, height and the CRC-32 of the pixels of 
 or `unsupported` where the Rust decoder refuses a file of that kind, or `damaged` where the file ends too early for both.
 """
 
+import argparse
 import collections
 import io
 import random
 import struct
-import sys
 import tempfile
 import zlib
 from pathlib import Path
@@ -208,6 +208,6 @@ def main(folder):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    main(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="where the files go; what is in it is removed")
+    main(parser.parse_args().folder)

@@ -10,8 +10,8 @@ which the Rust test paints itself from the formula of `pattern`. Pictures in the
 are sources, too: once read wrongly, by this decoder or another.
 """
 
+import argparse
 import struct
-import sys
 import zlib
 from pathlib import Path
 
@@ -185,4 +185,6 @@ def main(folder):
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="where the files go")
+    main(parser.parse_args().folder)

@@ -79,10 +79,10 @@ fn loader(loading: &LoadingArgs, preparation: &PreparationArgs) -> Result<Loader
     Ok(preparation.settings()?.iter().fold(loader, |loader, (key, value)| loader.set(key, value)))
 }
 
-/// A wrong setting comes from a flag, so it is wrong usage.
+/// What comes from a flag is wrong usage.
 fn usage(error: weights::Error) -> anyhow::Error {
     match error {
-        weights::Error::Setting(_) => Usage(error.to_string()).into(),
+        weights::Error::Setting(_) | weights::Error::AlreadyPacked { .. } => Usage(error.to_string()).into(),
         error => error.into(),
     }
 }

@@ -12,6 +12,12 @@ use crate::text::shown;
 /// Begins to write a file, before the work that fills it. A file that is also an input is wrong usage, since writing it
 /// would destroy the input.
 pub(crate) fn create<'a>(path: &Path, inputs: impl IntoIterator<Item = &'a Path>) -> Result<Output> {
+    if path == Path::new("-") {
+        return Err(Usage(
+            "- as an output: name /dev/stdout for standard output, or ./- for a file of that name".into(),
+        )
+        .into());
+    }
     if let Some(input) = inputs.into_iter().find(|input| weights::is_same_file(path, input)) {
         let (path, input) = (shown(path), shown(input));
         let also = if path == input { String::new() } else { format!(" under the name {input}") };

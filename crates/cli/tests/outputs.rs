@@ -167,3 +167,12 @@ fn a_failure_changes_nothing() {
         "{error}"
     );
 }
+
+/// What stands for standard input elsewhere is no output, and no file of that name appears.
+#[test]
+fn a_dash_is_no_output() {
+    let program = Program::new();
+    let message = program.failure(2, &["export-random", "--arch", "deit_tiny", "-"]);
+    assert!(message.contains("name /dev/stdout for standard output, or ./-"), "{message}");
+    assert!(!program.path("-").exists());
+}

@@ -84,7 +84,7 @@ pub enum Error {
         example: String,
     },
     /// No model is under the prefix that was asked for.
-    #[error("{file}: no model is under the prefix `{prefix}`, found {found}: see --prefix")]
+    #[error("{file}: no model is under the prefix `{prefix}`, found {found}: correct --prefix or leave it out")]
     NoSuchPrefix {
         /// The file as it was named.
         file: String,
@@ -92,6 +92,14 @@ pub enum Error {
         prefix: String,
         /// The prefixes that models are under.
         found: String,
+    },
+    /// What was asked for changes how a checkpoint is packed, and the file is packed already.
+    #[error("{file}: is a packed file, which {option} cannot change: give it to `pack`, with the checkpoint")]
+    AlreadyPacked {
+        /// The file as it was named.
+        file: String,
+        /// What was asked for, by the program's flag.
+        option: &'static str,
     },
     /// A packed file where a checkpoint is needed.
     #[error("{file}: is a packed file, expected a checkpoint: name the one that it was packed from")]

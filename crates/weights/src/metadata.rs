@@ -74,7 +74,11 @@ fn read_beside(config: &Text, preprocessor: Option<&Text>, contents: &Contents) 
 /// What the tensors show, with a warning of what they do not.
 fn by_tensors(contents: &Contents, heads: Option<usize>) -> Result<Told, Error> {
     let undescribed = |looks| Error::NoDescription { file: contents.label().into(), looks, known: arch::known() };
-    let Some(mut seen) = infer::see(contents) else { return Err(undescribed(String::new())) };
+    let Some(mut seen) = infer::see(contents) else {
+        let is_empty = contents.names.entries().is_empty();
+        let looks = if is_empty { "" } else { " (its tensors look like no ViT or Swin that runs here)" };
+        return Err(undescribed(looks.into()));
+    };
     if let Family::Vit(vit) = &mut seen.family {
         match (heads, vit.heads) {
             (Some(heads), _) => vit.heads = heads,

@@ -232,7 +232,11 @@ fn several_models(file: &str, models: &[Found]) -> Error {
 }
 
 fn no_such_prefix(file: &str, prefix: &str, models: &[Found]) -> Error {
-    let found = if models.is_empty() { "no model at all".into() } else { list(models) };
+    let found = match models {
+        [] => "no model at all".into(),
+        [only] if only.outermost().is_empty() => "names without a prefix".into(),
+        models => list(models),
+    };
     Error::NoSuchPrefix { file: file.into(), prefix: printable(prefix), found }
 }
 

@@ -52,6 +52,17 @@ impl Options {
         Ok(Described { description, warnings, assumed })
     }
 
+    /// The first option that is about a checkpoint's tensors, by the program's flag.
+    pub(crate) fn about_tensors(&self) -> Option<&'static str> {
+        let given = [
+            ("--prefix", self.prefix.is_some()),
+            ("--ignore", !self.ignored.is_empty()),
+            ("--heads", self.heads.is_some()),
+            ("--resize-positions", self.positions.is_some()),
+        ];
+        given.into_iter().find(|(_, given)| *given).map(|(flag, _)| flag)
+    }
+
     /// The warning about a model's name that a file makes needless by describing itself.
     pub(crate) fn ignored_arch(&self) -> Option<String> {
         let name = self.arch.as_deref().map(printable)?;

@@ -373,7 +373,8 @@ fn files_that_are_none() {
         ("huge", lie(u64::MAX, b"{}"), &["announce a header of 18446744073709551615 bytes, found 2 more in the file"]),
         ("one too many", lie(3, b"{}"), &["announce a header of 3 bytes, found 2 more"]),
         ("not UTF-8", lie(4, b"{\"\xFF\""), &["no UTF-8 text from byte 2 on"]),
-        ("a zip", b"PK\x03\x04 archive/data.pkl".to_vec(), &["PyTorch's own format", "safetensors.torch.save_file"]),
+        ("a zip", b"PK\x03\x04 archive/data.pkl".to_vec(), &["PyTorch's own format", "python -m shuffle_vit export"]),
+        ("a picture", b"\x89PNG\r\n\x1a\n and more".to_vec(), &["a picture", "give it to `classify` as an image"]),
         ("a pickle", b"\x80\x02}q\x00 and so on".to_vec(), &["PyTorch's own format"]),
         (
             "NumPy's archive",

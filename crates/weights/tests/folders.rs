@@ -325,7 +325,7 @@ fn a_folder_without_weights_says_what_it_has() {
         ],
     );
     fs::write(folder.path().join("pytorch_model.bin"), "").unwrap();
-    says(&error(), &["pytorch_model.bin is of another format", "safetensors.torch.save_file"]);
+    says(&error(), &["pytorch_model.bin is of another format", "python -m shuffle_vit export"]);
     fs::write(folder.path().join("best.safetensors"), "").unwrap();
     says(&error(), &["name one of its files", "best.safetensors"]);
 }

@@ -117,7 +117,7 @@ fn one_of_two_models_is_chosen() {
     assert_eq!(with("ema.").warnings(), ["22 tensors are left out, which are under `model.`"]);
     says(
         &message(&Loader::new().prefix("teacher."), &builder),
-        &["no model is under the prefix `teacher.`, found `ema.` and `model.`: see --prefix"],
+        &["no model is under the prefix `teacher.`, found `ema.` and `model.`: correct --prefix or leave it out"],
     );
     // One of them may have no prefix, or one that goes on from the other's.
     for (first, second) in [("", "ema."), ("model.", "model.ema.")] {

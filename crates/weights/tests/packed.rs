@@ -395,3 +395,20 @@ proptest! {
         logits(&from_bytes(&bytes, None).unwrap());
     }
 }
+
+/// What changes how a checkpoint is packed comes too late, and is not ignored in silence.
+#[test]
+fn what_cannot_change_a_packed_file_is_refused() {
+    let bytes = packed(Config::new(small()).unwrap());
+    let loader = weights::Loader::new;
+    for (loader, option) in [
+        (loader().heads(1), "--heads"),
+        (loader().prefix("ema."), "--prefix"),
+        (loader().ignore("x.*"), "--ignore"),
+        (loader().resize_positions(16), "--resize-positions"),
+    ] {
+        let error = loader.from_bytes(&bytes).unwrap_err();
+        assert!(matches!(error, Error::AlreadyPacked { .. }), "{error}");
+        assert!(error.to_string().contains(&format!("a packed file, which {option} cannot change")), "{error}");
+    }
+}

@@ -13,7 +13,7 @@ use crate::text::{bytes, grouped};
 use crate::{models, output};
 
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(mut_arg("map", |map| map.hide(true)), after_help = "\
 A packed file is taken wherever a checkpoint is. It holds the weights in the order in which the program uses them, \
 their description, and a checksum. Every value of IN is checked now, and none when OUT is loaded; `inspect --verify OUT` \
 checks the values and the checksum. Keep IN: the format may change between versions, and an old file is rejected with an \

@@ -13,7 +13,7 @@ use crate::flags::{ComputeArgs, LoadingArgs, OutputArgs, PreparationArgs};
 use crate::outcome::Outcome;
 use crate::report::{Report, Stream};
 use crate::stats::millis_since;
-use crate::text::{millis, shown};
+use crate::text::{millis, printable, shown};
 use crate::threads::{Runner, Threads};
 use crate::{buffer, diagnostics, models, output};
 
@@ -104,8 +104,12 @@ pub(crate) fn execute(args: &RunArgs) -> Result<Outcome> {
 /// How many images the file has, of exactly the type and shape that the model takes.
 fn batch(path: &Path, file: &TensorFile, config: &Config) -> Result<usize> {
     let Some(info) = file.info("image") else {
-        file.tensor("image")?;
-        bail!("{}: has no tensor `image`", shown(path));
+        let names: Vec<_> = file.tensors().iter().take(5).map(|info| format!("`{}`", printable(&info.name))).collect();
+        bail!(
+            "{}: has no tensor `image`, found {}; name a file with an F32 tensor `image`, as `classify --dump-input` writes it",
+            shown(path),
+            if names.is_empty() { "none".into() } else { names.join(", ") }
+        );
     };
     let (channels, size) = (config.in_channels(), config.image_size());
     match info.shape[..] {

@@ -92,7 +92,9 @@ pub enum ConfigError {
         why: &'static str,
     },
     /// The model's family was left out of this build.
-    #[error("config: this build cannot run such a model: build the crate `vit` with its feature `{feature}`")]
+    #[error(
+        "config: this build cannot run such a model: build the crate shuffle-vit-models (`vit`) with its feature `{feature}`"
+    )]
     NotBuiltIn {
         /// The feature that has the family.
         feature: &'static str,

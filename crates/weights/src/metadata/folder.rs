@@ -84,7 +84,7 @@ fn no_weights(folder: &Path) -> Error {
     let advice = match (&safetensors[..], &others[..]) {
         ([], []) => "name a folder as the Hugging Face hub has it, or a .safetensors file".into(),
         ([], others) => format!(
-            "{} is of another format: convert it with torch.load and safetensors.torch.save_file",
+            "{} is of another format: convert it with `python -m shuffle_vit export --arch NAME --checkpoint FILE OUT` (tools/README.md)",
             alternatives(others.iter().map(String::as_str))
         ),
         (files, _) => format!("name one of its files: {}", alternatives(files.iter().map(String::as_str))),

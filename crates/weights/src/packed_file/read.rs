@@ -22,6 +22,9 @@ pub(crate) fn is_packed(file: &TensorFile) -> bool {
 
 /// A model over the values of a packed file, of which only the header is looked at.
 pub(crate) fn open<'a>(file: TensorFile<'a>, options: &Options) -> Result<LoadedModel<'a>, Error> {
+    if let Some(option) = options.about_tensors() {
+        return Err(Error::AlreadyPacked { file: file.label().into(), option });
+    }
     check_version(&file)?;
     let mut report = empty_report(&file);
     let text = file.metadata("config").unwrap_or_default();

@@ -57,7 +57,7 @@ impl<'a> TensorFile<'a> {
     ///
     /// ```
     /// let error = weights::TensorFile::from_bytes(b"PK\x03\x04 an archive").err().unwrap();
-    /// assert!(error.to_string().contains("torch.load"));
+    /// assert!(error.to_string().contains("shuffle_vit export"));
     /// ```
     pub fn from_bytes(bytes: &'a [u8]) -> Result<Self, Error> {
         Self::open("(bytes in memory)".into(), Source::Bytes(bytes), bytes.len() as u64)

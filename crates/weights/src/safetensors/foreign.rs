@@ -10,7 +10,8 @@ pub(super) struct Foreign {
     pub advice: &'static str,
 }
 
-const PYTORCH: &str = "convert it with torch.load and safetensors.torch.save_file";
+const PYTORCH: &str =
+    "convert it with `python -m shuffle_vit export --arch NAME --checkpoint FILE OUT` (tools/README.md)";
 const DAMAGED: &str = "the file is truncated, damaged or of another format: fetch or export it again";
 
 /// What to do about a file of no known format.
@@ -36,6 +37,9 @@ pub(super) fn identify(start: &[u8]) -> Option<Foreign> {
         }
         [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => {
             of("a single array of NumPy", "a model has many: get its .safetensors file")
+        }
+        [0x89, b'P', b'N', b'G', ..] | [0xFF, 0xD8, 0xFF, ..] | [b'R', b'I', b'F', b'F', ..] => {
+            of("a picture or another medium", "give it to `classify` as an image, and name a .safetensors file here")
         }
         [0x1F, 0x8B, ..] => of("compressed with gzip", "unpack it first"),
         [_, _, _, _, b'T', b'F', b'L', b'3', ..] => {

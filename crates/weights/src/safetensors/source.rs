@@ -50,7 +50,9 @@ pub(crate) fn slice(bytes: &[u8], offset: u64, len: usize) -> io::Result<&[u8]> 
 
 /// Opens a regular file and says how long it is.
 pub(crate) fn open(path: &Path) -> Result<(File, u64), Error> {
-    let fail = |e: io::Error| Error::io(&display(path), "open", e, "name a .safetensors file that can be read");
+    let fail = |e: io::Error| {
+        Error::io(&display(path), "open", e, "name a safetensors file, a packed file or a folder that can be read")
+    };
     // Asked of the path first: to open a FIFO waits for whoever writes to it.
     let kind = fs::metadata(path).map_err(fail)?;
     if kind.is_dir() {
