@@ -52,6 +52,12 @@ impl Config {
     ///
     /// # Errors
     /// [`ConfigError`] with what is wrong, what is expected and what to do.
+    ///
+    /// ```
+    /// let tiny = vit::VitConfig { dim: 192, depth: 12, heads: 3, ..vit::VitConfig::default() };
+    /// assert!(vit::Config::new(tiny).is_ok());
+    /// assert!(vit::Config::new(vit::VitConfig { depth: 0, ..tiny }).is_err());
+    /// ```
     pub fn new(family: impl Into<Family>) -> Result<Self, ConfigError> {
         let family = family.into();
         let (feature, built_in) = match family {
@@ -70,6 +76,11 @@ impl Config {
     }
 
     /// The family, with the configuration that is its own.
+    ///
+    /// ```
+    /// let config = vit::Config::named("deit_tiny").unwrap();
+    /// assert!(matches!(config.family(), vit::Family::Vit(vit) if vit.dim == 192));
+    /// ```
     pub fn family(&self) -> &Family {
         &self.family
     }
@@ -132,6 +143,11 @@ impl Config {
     }
 
     /// Parameters: the values of all tensors of the checkpoint.
+    ///
+    /// ```
+    /// let config = vit::Config::named("deit_tiny").unwrap();
+    /// assert_eq!(config.params(), 5_717_416);
+    /// ```
     pub fn params(&self) -> u64 {
         let mut sum = 0;
         self.visit_layers(&mut |layer| sum += layer.params);
@@ -139,6 +155,11 @@ impl Config {
     }
 
     /// Multiply-accumulates of all matrix products for one image, on all tokens, whatever clever execution saves.
+    ///
+    /// ```
+    /// let config = vit::Config::named("deit_tiny").unwrap();
+    /// assert_eq!(config.macs(), 1_253_683_200);
+    /// ```
     pub fn macs(&self) -> u64 {
         let mut sum = 0;
         self.visit_layers(&mut |layer| sum += layer.macs);
@@ -146,21 +167,41 @@ impl Config {
     }
 
     /// Planes of an input image.
+    ///
+    /// ```
+    /// let config = vit::Config::named("deit_tiny").unwrap();
+    /// assert_eq!(config.in_channels(), 3);
+    /// ```
     pub fn in_channels(&self) -> usize {
         self.family.in_channels()
     }
 
     /// Height and width of an input image.
+    ///
+    /// ```
+    /// let config = vit::Config::named("deit_tiny").unwrap();
+    /// assert_eq!(config.image_size(), 224);
+    /// ```
     pub fn image_size(&self) -> usize {
         self.family.image_size()
     }
 
     /// Values of one input image: `in_channels * image_size^2`.
+    ///
+    /// ```
+    /// let config = vit::Config::named("deit_tiny").unwrap();
+    /// assert_eq!(config.image_len(), 3 * 224 * 224);
+    /// ```
     pub fn image_len(&self) -> usize {
         self.in_channels() * self.image_size() * self.image_size()
     }
 
     /// Classes, or 0 for a model without a head.
+    ///
+    /// ```
+    /// let config = vit::Config::named("deit_tiny").unwrap();
+    /// assert_eq!(config.num_classes(), 1000);
+    /// ```
     pub fn num_classes(&self) -> usize {
         self.family.num_classes()
     }
@@ -190,6 +231,11 @@ impl Config {
     }
 
     /// How many intermediate outputs a run offers: one after each block, or after each stage.
+    ///
+    /// ```
+    /// let config = vit::Config::named("deit_tiny").unwrap();
+    /// assert_eq!(config.intermediate_outputs(), 12);
+    /// ```
     pub fn intermediate_outputs(&self) -> usize {
         match &self.family {
             Family::Vit(c) => c.depth,
@@ -201,6 +247,11 @@ impl Config {
     ///
     /// # Panics
     /// If there is no such output.
+    ///
+    /// ```
+    /// let config = vit::Config::named("deit_tiny").unwrap();
+    /// assert_eq!(config.intermediate_shape(0), [197, 192]);
+    /// ```
     pub fn intermediate_shape(&self, i: usize) -> [usize; 2] {
         match &self.family {
             Family::Vit(c) => [c.tokens(), c.channels()],

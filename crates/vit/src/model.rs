@@ -32,6 +32,14 @@ pub fn packed_len(config: &Config) -> usize {
 ///
 /// # Errors
 /// [`PackError`]: the source's own error, a tensor or buffer of the wrong size.
+///
+/// ```
+/// # fn example(checkpoint: &mut impl vit::Tensors) {
+/// let config = vit::Config::named("deit_tiny").unwrap();
+/// let mut packed = vec![0.0; vit::packed_len(&config)];
+/// assert!(vit::pack(&config, checkpoint, &mut packed).is_ok());
+/// # }
+/// ```
 pub fn pack<T: Tensors>(config: &Config, tensors: &mut T, packed: &mut [f32]) -> Result<(), PackError<T::Error>> {
     check_len(config, packed)?;
     let mut packer = Packer::new(tensors, packed);
@@ -88,6 +96,13 @@ impl<'w> Model<'w> {
     ///
     /// # Errors
     /// [`PackError::Buffer`] for the wrong length.
+    ///
+    /// ```
+    /// let config = vit::Config::named("deit_tiny").unwrap();
+    /// let packed = vec![0.0; vit::packed_len(&config)];
+    /// assert!(vit::Model::new(&config, &packed).is_ok());
+    /// assert!(vit::Model::new(&config, &packed[1..]).is_err());
+    /// ```
     pub fn new(config: &Config, packed: &'w [f32]) -> Result<Self, PackError<core::convert::Infallible>> {
         check_len(config, packed)?;
         let network = Network::new(config, packed).expect("a configuration is of a family that is built in");
@@ -95,17 +110,35 @@ impl<'w> Model<'w> {
     }
 
     /// What the model is.
+    ///
+    /// ```
+    /// let config = vit::Config::named("deit_tiny").unwrap();
+    /// let packed = vec![0.0; vit::packed_len(&config)];
+    /// assert_eq!(*vit::Model::new(&config, &packed).unwrap().config(), config);
+    /// ```
     pub fn config(&self) -> &Config {
         &self.config
     }
 
     /// Scratch values that [`Model::run`] needs at a level on one thread, for any batch.
+    ///
+    /// ```
+    /// # fn example(model: &vit::Model) {
+    /// let scratch = vec![0.0; model.scratch_len(vit::Level::detect())];
+    /// # }
+    /// ```
     pub fn scratch_len(&self, level: Level) -> usize {
         self.network.scratch_len(level, 1)
     }
 
     /// Scratch values that [`Model::run`] needs on an executor's threads, for any batch; `usize::MAX` where that is more than
     /// memory can be.
+    ///
+    /// ```
+    /// # fn example(model: &vit::Model, executor: &dyn vit::Executor) {
+    /// let scratch = vec![0.0; model.scratch_len_on(vit::Level::detect(), executor)];
+    /// # }
+    /// ```
     pub fn scratch_len_on(&self, level: Level, executor: &dyn Executor) -> usize {
         self.batch_scratch_len(level, executor.threads().max(1))
     }
@@ -123,6 +156,13 @@ impl<'w> Model<'w> {
     ///
     /// # Errors
     /// [`RunError`] if a buffer's length does not fit.
+    ///
+    /// ```
+    /// # fn example(model: &vit::Model, images: &[f32], outputs: &mut [f32], scratch: &mut [f32]) -> Result<(), vit::RunError> {
+    /// model.run(vit::Level::detect(), images, outputs, scratch)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn run<'o>(
         &self,
         options: impl Into<RunOptions<'o>>,

@@ -19,6 +19,17 @@ use crate::matrix::view_mut::ViewMut;
 /// order, so that a residual can be scattered through a shuffled view. Each element is one chain of multiply-adds from 0 in
 /// order of k, then the epilogue: the same bits at every fused level, for every M and N around it.
 ///
+/// ```
+/// use kernels::{Epilogue, Level, PackedMatrix, View, ViewMut, packed_matmul};
+/// let mut buffer = [0.0; 16];
+/// let swap = PackedMatrix::pack(&View::new(&[0.0, 1.0, 1.0, 0.0], 2, 2)?, &mut buffer)?;
+/// let (tokens, mut out) = ([1.0, 2.0, 3.0, 4.0], [0.0; 4]); // 2 channels x 2 tokens
+/// let mut view = ViewMut::new(&mut out, 2, 2)?;
+/// packed_matmul(Level::detect(), &swap, &View::new(&tokens, 2, 2)?, Epilogue::Bias(&[0.0, 10.0]), &mut view)?;
+/// assert_eq!(out, [3.0, 4.0, 11.0, 12.0]);
+/// # Ok::<(), kernels::Error>(())
+/// ```
+///
 /// # Errors
 /// [`Error::Shape`] or [`Error::Length`] if sizes do not fit, [`Error::RowsNotStrided`], [`Error::RowsNotContiguous`].
 pub fn packed_matmul(

@@ -77,6 +77,11 @@ pub struct Level(Token);
 
 impl Level {
     /// The level that every CPU has. Its multiply-adds round twice; all other levels fuse them and agree bit for bit.
+    ///
+    /// ```
+    /// use kernels::Level;
+    /// assert!(Level::available().any(|level| level == Level::PORTABLE));
+    /// ```
     pub const PORTABLE: Level = Level(Token::Portable(Portable));
 
     /// The fastest level of this CPU.

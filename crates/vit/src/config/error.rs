@@ -1,14 +1,30 @@
 //! What no model can be built from, and the checks that the families share.
 
 /// The largest accepted value of every size but the depth.
+///
+/// ```
+/// let large = vit::VitConfig { num_classes: vit::MAX_SIZE + 1, dim: 192, depth: 12, heads: 3, ..vit::VitConfig::default() };
+/// assert!(vit::Config::new(large).is_err());
+/// ```
 pub const MAX_SIZE: usize = 1 << 20;
 /// The largest accepted depth.
+///
+/// ```
+/// let deep = vit::VitConfig { depth: vit::MAX_DEPTH + 1, dim: 192, heads: 3, ..vit::VitConfig::default() };
+/// assert!(vit::Config::new(deep).is_err());
+/// ```
 pub const MAX_DEPTH: usize = 1024;
 /// The largest accepted number of values in all weights or in one image's activations: 2^40, 4 TiB of f32. Offsets in bytes
 /// then fit 64 bits with room to spare; `check_product` has a lower bound where `usize` is narrower.
 const MAX_VALUES: u64 = 1 << 40;
 
 /// A configuration that no model can be built from.
+///
+/// ```
+/// let odd = vit::VitConfig { dim: 192, depth: 12, heads: 5, ..vit::VitConfig::default() };
+/// let error = vit::Config::new(odd).unwrap_err();
+/// assert!(error.to_string().contains("heads 5 does not divide dim 192"), "{error}");
+/// ```
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {

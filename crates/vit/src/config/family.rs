@@ -21,6 +21,11 @@ pub enum Family {
 
 impl Family {
     /// Planes of an input image.
+    ///
+    /// ```
+    /// let config = vit::Config::named("deit_tiny").unwrap();
+    /// assert_eq!(config.family().in_channels(), 3);
+    /// ```
     pub fn in_channels(&self) -> usize {
         match self {
             Family::Vit(c) => c.in_channels,
@@ -29,6 +34,11 @@ impl Family {
     }
 
     /// Height and width of an input image.
+    ///
+    /// ```
+    /// let config = vit::Config::named("deit_tiny").unwrap();
+    /// assert_eq!(config.family().image_size(), 224);
+    /// ```
     pub fn image_size(&self) -> usize {
         match self {
             Family::Vit(c) => c.image_size,
@@ -37,6 +47,11 @@ impl Family {
     }
 
     /// Classes, or 0 for a model without a head.
+    ///
+    /// ```
+    /// let config = vit::Config::named("deit_tiny").unwrap();
+    /// assert_eq!(config.family().num_classes(), 1000);
+    /// ```
     pub fn num_classes(&self) -> usize {
         match self {
             Family::Vit(c) => c.num_classes,

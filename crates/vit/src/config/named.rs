@@ -47,12 +47,21 @@ const NAMES: [&str; 22] = [
 
 impl Config {
     /// The names of the built-in models, vanilla next to shuffled.
+    ///
+    /// ```
+    /// assert!(vit::Config::names().contains(&"shuffle_swin_tiny"));
+    /// ```
     pub fn names() -> &'static [&'static str] {
         &NAMES
     }
 
     /// The built-in model of that name, if there is one and its family's feature is on: 224x224x3 pixels, 1000 classes;
     /// `shuffle_` in front plugs the module in, with learned rescaling.
+    ///
+    /// ```
+    /// assert!(vit::Config::named("t2t_vit_7").is_some());
+    /// assert!(vit::Config::named("t2t_vit_8").is_none());
+    /// ```
     pub fn named(name: &str) -> Option<Config> {
         if !NAMES.contains(&name) {
             return None;

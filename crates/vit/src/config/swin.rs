@@ -8,6 +8,10 @@ use super::switches::Rescale;
 use super::tensor::TensorName;
 
 /// The most stages a hierarchical model has.
+///
+/// ```
+/// assert!(vit::Stages::new(&[2; vit::MAX_STAGES]).is_some() && vit::Stages::new(&[2; vit::MAX_STAGES + 1]).is_none());
+/// ```
 pub const MAX_STAGES: usize = 8;
 
 /// One number for each stage: blocks, heads, or windows.
@@ -25,6 +29,11 @@ pub struct Stages {
 
 impl Stages {
     /// The numbers of 1 to [`MAX_STAGES`] stages.
+    ///
+    /// ```
+    /// let depths = vit::Stages::new(&[2, 2, 6, 2]).unwrap();
+    /// assert_eq!(depths[2], 6);
+    /// ```
     pub fn new(values: &[usize]) -> Option<Self> {
         let len = values.len();
         if len == 0 || len > MAX_STAGES {
@@ -58,6 +67,13 @@ impl Deref for Stages {
 ///
 /// [`SwinConfig::default`] holds the defaults of a checkpoint's `config` entry; `dim`, `depths` and `heads` have none, and
 /// [`Config::new`](super::Config::new) refuses them empty.
+///
+/// ```
+/// let vit::Family::Swin(tiny) = *vit::Config::named("swin_tiny").unwrap().family() else { panic!() };
+/// let smaller = vit::SwinConfig { num_classes: 10, ..tiny };
+/// assert_eq!(vit::Config::new(smaller)?.outputs(), 10);
+/// # Ok::<(), vit::ConfigError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SwinConfig {
     /// Height and width of the square input, in pixels.
@@ -158,6 +174,11 @@ impl SwinConfig {
     ///
     /// # Panics
     /// If there is no such stage.
+    ///
+    /// ```
+    /// let vit::Family::Swin(tiny) = *vit::Config::named("swin_tiny").unwrap().family() else { panic!() };
+    /// assert_eq!(tiny.window_at(3), 7);
+    /// ```
     pub fn window_at(&self, s: usize) -> usize {
         if self.window.len() == 1 { self.window[0] } else { self.window[s] }
     }

@@ -3,6 +3,10 @@
 use core::fmt;
 
 /// The public name of a checkpoint's tensor, as PyTorch's state dict spells it.
+///
+/// ```
+/// assert_eq!(vit::TensorName::Block(3, "attn.qkv.weight").to_string(), "blocks.3.attn.qkv.weight");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TensorName {
@@ -18,6 +22,10 @@ pub enum TensorName {
 
 impl TensorName {
     /// The module that owns the tensor, without `.weight` or `.bias`: the name of a row in a table of layers.
+    ///
+    /// ```
+    /// assert_eq!(vit::TensorName::Block(3, "attn.qkv.weight").layer().to_string(), "blocks.3.attn.qkv");
+    /// ```
     pub fn layer(&self) -> LayerName {
         let trim =
             |name: &'static str| name.strip_suffix(".weight").or_else(|| name.strip_suffix(".bias")).unwrap_or(name);
@@ -42,6 +50,10 @@ impl fmt::Display for TensorName {
 }
 
 /// The public name of a layer: a [`TensorName`] without its last part.
+///
+/// ```
+/// assert_eq!(vit::TensorName::Top("head.bias").layer().to_string(), "head");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LayerName(TensorName);
 
@@ -52,6 +64,11 @@ impl fmt::Display for LayerName {
 }
 
 /// One row of a model's table of layers.
+///
+/// ```
+/// let config = vit::Config::named("deit_tiny").unwrap();
+/// config.visit_layers(&mut |vit::Layer { name, params, macs, .. }| println!("{name} {params} {macs}"));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layer {
     /// The layer, as the checkpoint names it.

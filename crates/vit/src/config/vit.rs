@@ -11,6 +11,12 @@ use super::windows::Windows;
 ///
 /// [`VitConfig::default`] holds the defaults of a checkpoint's `config` entry; `dim`, `depth` and `heads` have none and
 /// are zero, which [`Config::new`](super::Config::new) refuses.
+///
+/// ```
+/// let small = vit::VitConfig { image_size: 96, dim: 192, depth: 6, heads: 3, shuffle: true, ..vit::VitConfig::default() };
+/// assert_eq!(vit::Config::new(small)?.image_len(), 3 * 96 * 96);
+/// # Ok::<(), vit::ConfigError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct VitConfig {
     /// Height and width of the square input, in pixels.
@@ -92,27 +98,52 @@ impl Default for VitConfig {
 
 impl VitConfig {
     /// Channels of the residual stream: 2C with the module, else C.
+    ///
+    /// ```
+    /// let vit::Family::Vit(c) = *vit::Config::named("shuffle_deit_tiny").unwrap().family() else { panic!() };
+    /// assert_eq!((c.dim, c.channels()), (192, 384));
+    /// ```
     pub fn channels(&self) -> usize {
         if self.shuffle { self.dim.saturating_mul(2) } else { self.dim }
     }
 
     /// Tokens that a head can read, the first of all: 1, or 2 when distilled, or none.
+    ///
+    /// ```
+    /// let vit::Family::Vit(c) = *vit::Config::named("shuffle_deit_tiny").unwrap().family() else { panic!() };
+    /// assert_eq!(c.class_tokens(), 1);
+    /// ```
     pub fn class_tokens(&self) -> usize {
         usize::from(self.class_token) + usize::from(self.distilled)
     }
 
     /// Tokens in front of the patch tokens: class tokens, then registers.
+    ///
+    /// ```
+    /// let vit::Family::Vit(c) = *vit::Config::named("shuffle_deit_tiny").unwrap().family() else { panic!() };
+    /// assert_eq!(vit::VitConfig { register_tokens: 4, ..c }.prefix_tokens(), 5);
+    /// ```
     pub fn prefix_tokens(&self) -> usize {
         self.class_tokens().saturating_add(self.register_tokens)
     }
 
     /// Rows of the position embedding in front of the patches'.
+    ///
+    /// ```
+    /// let vit::Family::Vit(c) = *vit::Config::named("shuffle_deit_tiny").unwrap().family() else { panic!() };
+    /// assert_eq!(vit::VitConfig { register_tokens: 4, ..c }.prefix_positions(), 1);
+    /// ```
     pub fn prefix_positions(&self) -> usize {
         let class_tokens = if self.embed_class_token { self.class_tokens() } else { 0 };
         class_tokens.saturating_add(if self.embed_registers { self.register_tokens } else { 0 })
     }
 
     /// Patch tokens: `(image_size / patch_size)^2`.
+    ///
+    /// ```
+    /// let vit::Family::Vit(c) = *vit::Config::named("shuffle_deit_tiny").unwrap().family() else { panic!() };
+    /// assert_eq!(c.patches(), 14 * 14);
+    /// ```
     pub fn patches(&self) -> usize {
         let side = self.image_size.checked_div(self.patch_size).unwrap_or(0);
         side.saturating_mul(side)
@@ -124,26 +155,51 @@ impl VitConfig {
     }
 
     /// All tokens of an image.
+    ///
+    /// ```
+    /// let vit::Family::Vit(c) = *vit::Config::named("shuffle_deit_tiny").unwrap().family() else { panic!() };
+    /// assert_eq!(c.tokens(), 14 * 14 + 1);
+    /// ```
     pub fn tokens(&self) -> usize {
         self.prefix_tokens().saturating_add(self.patches())
     }
 
     /// Channels of an attention head.
+    ///
+    /// ```
+    /// let vit::Family::Vit(c) = *vit::Config::named("shuffle_deit_tiny").unwrap().family() else { panic!() };
+    /// assert_eq!(c.head_dim(), 64);
+    /// ```
     pub fn head_dim(&self) -> usize {
         self.dim.checked_div(self.heads).unwrap_or(0)
     }
 
     /// Pooled features of an image, which the classifier reads: a token's channels, or twice as many with [`Pool::ClsAvg`].
+    ///
+    /// ```
+    /// let vit::Family::Vit(c) = *vit::Config::named("shuffle_deit_tiny").unwrap().family() else { panic!() };
+    /// assert_eq!(c.features(), c.channels());
+    /// ```
     pub fn features(&self) -> usize {
         self.channels().saturating_mul(self.pool.parts())
     }
 
     /// Hidden channels of the MLP: `floor(dim * mlp_ratio)`.
+    ///
+    /// ```
+    /// let vit::Family::Vit(c) = *vit::Config::named("shuffle_deit_tiny").unwrap().family() else { panic!() };
+    /// assert_eq!(c.hidden(), 768);
+    /// ```
     pub fn hidden(&self) -> usize {
         libm::floor(self.dim as f64 * self.mlp_ratio) as usize
     }
 
     /// Values of one patch: `in_channels * patch_size^2`.
+    ///
+    /// ```
+    /// let vit::Family::Vit(c) = *vit::Config::named("shuffle_deit_tiny").unwrap().family() else { panic!() };
+    /// assert_eq!(c.patch_values(), 3 * 16 * 16);
+    /// ```
     pub fn patch_values(&self) -> usize {
         self.in_channels.saturating_mul(self.patch_size).saturating_mul(self.patch_size)
     }

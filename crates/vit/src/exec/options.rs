@@ -7,6 +7,11 @@ use super::pass::{Pass, Profiler};
 use crate::layers::stream::Intermediate;
 
 /// Called with an image's index and each of its intermediate outputs.
+///
+/// ```
+/// let mut shapes = Vec::new();
+/// let keep: &mut vit::OnIntermediate = &mut |_image, output| shapes.push(output.shape());
+/// ```
 pub type OnIntermediate<'f> = dyn FnMut(usize, Intermediate) + Send + 'f;
 
 /// How a model runs: at which instruction set level; where wanted, on which threads, and who is told what on the way.
@@ -59,23 +64,55 @@ pub struct RunOptions<'o> {
 
 impl<'o> RunOptions<'o> {
     /// A run on the calling thread.
+    ///
+    /// ```
+    /// # fn example(model: &vit::Model, images: &[f32], outputs: &mut [f32], scratch: &mut [f32]) -> Result<(), vit::RunError> {
+    /// let options = vit::RunOptions::new(vit::Level::detect());
+    /// model.run(options, images, outputs, scratch)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn new(level: Level) -> Self {
         RunOptions { level, executor: &ThisThread, profiler: None, on_intermediate: None }
     }
 
     /// Runs on an executor's threads. The outputs are the same bits as on one. While a batch has an image for every thread,
     /// each thread runs one; the images that are left run on all threads one after the other.
+    ///
+    /// ```
+    /// # fn example(executor: &dyn vit::Executor, model: &vit::Model, images: &[f32], outputs: &mut [f32], scratch: &mut [f32]) -> Result<(), vit::RunError> {
+    /// model.run(vit::RunOptions::new(vit::Level::detect()).executor(executor), images, outputs, scratch)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn executor(self, executor: &'o dyn Executor) -> Self {
         RunOptions { executor, ..self }
     }
 
     /// Reports each step to `profiler` when it is done, on the thread that did it.
+    ///
+    /// ```
+    /// # fn example(model: &vit::Model, images: &[f32], outputs: &mut [f32], scratch: &mut [f32]) -> Result<(), vit::RunError> {
+    /// let print = |step, macs| println!("{step:?}: {macs} multiply-accumulates");
+    /// model.run(vit::RunOptions::new(vit::Level::detect()).profiler(&print), images, outputs, scratch)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn profiler(self, profiler: &'o Profiler<'o>) -> Self {
         RunOptions { profiler: Some(profiler), ..self }
     }
 
     /// Calls a function with the residual stream after each block (plain) or stage (Swin, before it is merged). Images then
     /// run one after the other, and no token is left out of the last block.
+    ///
+    /// ```
+    /// # fn example(model: &vit::Model, images: &[f32], outputs: &mut [f32], scratch: &mut [f32]) -> Result<(), vit::RunError> {
+    /// let mut print = |image: usize, output: vit::Intermediate| println!("{image} {} {:?}", output.index(), output.shape());
+    /// let options = vit::RunOptions::new(vit::Level::detect()).intermediate_outputs(&mut print);
+    /// model.run(options, images, outputs, scratch)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn intermediate_outputs(self, on_intermediate: &'o mut OnIntermediate<'o>) -> Self {
         RunOptions { on_intermediate: Some(on_intermediate), ..self }
     }

@@ -74,6 +74,10 @@ impl fmt::Display for Operation {
 }
 
 /// Called by each thread when it has done a step: with the kind of step and its multiply-accumulates.
+///
+/// ```
+/// let print: &vit::Profiler = &|step, macs| println!("{step:?}: {macs} multiply-accumulates");
+/// ```
 pub type Profiler<'f> = dyn Fn(Operation, u64) + Sync + 'f;
 
 /// How a forward pass is run.

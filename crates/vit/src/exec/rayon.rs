@@ -42,18 +42,36 @@ impl Rayon {
     /// A pass has dozens of joins with microseconds of difference between the threads, and a thread that went to sleep takes
     /// tens of them to wake up. Longer waits mean that somebody else has the other core, and it is better to let go of this
     /// one too.
+    ///
+    /// ```
+    /// let threads = vit::Rayon::new(2)?.spin(vit::Rayon::SPIN / 10);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub const SPIN: Duration = Duration::from_millis(1);
 
     /// A pool of so many new threads; 0 means one for each core.
     ///
     /// # Errors
     /// What the operating system says if it has no more threads.
+    ///
+    /// ```
+    /// use vit::Executor;
+    /// assert_eq!(vit::Rayon::new(3)?.threads(), 3);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn new(threads: usize) -> std::io::Result<Self> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(std::io::Error::other)?;
         Ok(Rayon { pool: Some(pool), spin: Rayon::SPIN })
     }
 
     /// The pool that a run is called from: within the caller's `pool.install(...)` that pool, elsewhere rayon's global one.
+    ///
+    /// ```
+    /// use vit::Executor;
+    /// let mine = rayon::ThreadPoolBuilder::new().num_threads(2).build()?;
+    /// assert_eq!(mine.install(|| vit::Rayon::current().threads()), 2);
+    /// # Ok::<(), rayon::ThreadPoolBuildError>(())
+    /// ```
     pub fn current() -> Self {
         Rayon { pool: None, spin: Rayon::SPIN }
     }

@@ -69,6 +69,16 @@ impl<'a> Stream<'a> {
 /// The residual stream of an image after one block, or after one stage before it is merged.
 ///
 /// [`RunOptions::intermediate_outputs`](crate::RunOptions::intermediate_outputs) has an example.
+///
+/// ```
+/// let mut largest = 0.0f32;
+/// let mut watch = |_image: usize, output: vit::Intermediate| {
+///     let mut values = vec![0.0; output.shape().iter().product()];
+///     output.write(&mut values).expect("the buffer has the output's shape");
+///     largest = values.iter().fold(largest, |most, x| most.max(x.abs()));
+/// };
+/// let watch: &mut vit::OnIntermediate = &mut watch;
+/// ```
 pub struct Intermediate<'a> {
     pub(crate) index: usize,
     pub(crate) tokens: usize,
@@ -77,11 +87,19 @@ pub struct Intermediate<'a> {
 
 impl Intermediate<'_> {
     /// The block or stage that this is the output of, from 0.
+    ///
+    /// ```
+    /// let print: &mut vit::OnIntermediate = &mut |image, output| println!("image {image}, block {}", output.index());
+    /// ```
     pub fn index(&self) -> usize {
         self.index
     }
 
     /// Tokens and channels.
+    ///
+    /// ```
+    /// let print: &mut vit::OnIntermediate = &mut |_, output| println!("{:?}", output.shape()); // [tokens, channels]
+    /// ```
     pub fn shape(&self) -> [usize; 2] {
         [self.tokens, self.stream.order.channels()]
     }
@@ -91,6 +109,10 @@ impl Intermediate<'_> {
     ///
     /// # Errors
     /// [`RunError::Length`] unless `out` holds exactly that many values.
+    ///
+    /// ```
+    /// let check: &mut vit::OnIntermediate = &mut |_, output| assert!(output.write(&mut []).is_err());
+    /// ```
     pub fn write(&self, out: &mut [f32]) -> Result<(), RunError> {
         let (expected, found) = (self.shape().iter().product(), out.len());
         if found != expected {
